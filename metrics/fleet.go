@@ -1,0 +1,80 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/keda-headroom/headroom/internal/intorpercent"
+)
+
+// Fleet is the state of one workload's replicas and pods, as the Kubernetes API
+// shows it at one instant.
+type Fleet struct {
+	// SpecReplicas and StatusReplicas are spec.replicas and status.replicas of
+	// the scale subresource. For a Deployment status counts surge pods and leaves
+	// out terminating ones. Both are 0 or more.
+	SpecReplicas   int `json:"specReplicas"`
+	StatusReplicas int `json:"statusReplicas"`
+
+	// MinReplicas and MaxReplicas are the ScaledObject's own bounds,
+	// minReplicaCount and maxReplicaCount. A MaxReplicas of 0 means KEDA's
+	// default, 100.
+	MinReplicas int `json:"minReplicas"`
+	MaxReplicas int `json:"maxReplicas"`
+
+	// MaxSurge is how many pods a rollout may add on top of spec.replicas. The
+	// zero value is none, as for a StatefulSet or Jobs.
+	MaxSurge intorpercent.Value `json:"maxSurge,omitzero"`
+
+	// HPA is how the autoscaler between us and the pods behaves.
+	HPA HPA `json:"hpa,omitzero"`
+
+	// Pods are all pods of the workload that the API server has, gated,
+	// terminating and finished ones included, in a stable order.
+	Pods []Pod `json:"pods,omitempty"`
+}
+
+// HPA is the part of a HorizontalPodAutoscaler that decides how late and how
+// loosely it follows a target. The zero value follows at once and exactly.
+type HPA struct {
+	// ScaleDownToleranceMilli is the tolerance below which a fall is ignored,
+	// in thousandths, rounded up (Kubernetes' default 0.1 is 100).
+	ScaleDownToleranceMilli int `json:"scaleDownToleranceMilli,omitempty"`
+	// ScaleDownStabilization is how long the HPA goes on acting on its highest
+	// recommendation (300 s where no behavior is given).
+	ScaleDownStabilization time.Duration `json:"scaleDownStabilization,omitempty"`
+}
+
+// Pod is one pod of a workload.
+type Pod struct {
+	UID  string `json:"uid"`
+	Name string `json:"name"`
+	// Address is the pod's IP, "" before it has one.
+	Address string `json:"address,omitempty"`
+	// CreatedAt is the pod's creationTimestamp.
+	CreatedAt time.Time `json:"createdAt"`
+	// Revision orders the versions of the pod template; higher is newer.
+	Revision int64 `json:"revision,omitempty"`
+	// Ordinal is the pod's place in a StatefulSet, 0 elsewhere.
+	Ordinal int `json:"ordinal,omitempty"`
+	// Gated is true while the pod carries our scheduling gate: it has no node
+	// and can have no connection.
+	Gated bool `json:"gated,omitempty"`
+	// OtherGates is true while somebody else's gate is on the pod too. Ours is
+	// removed last.
+	OtherGates bool `json:"otherGates,omitempty"`
+	// Ready is the pod's Ready condition.
+	Ready bool `json:"ready,omitempty"`
+	// Terminating is true once the pod has a deletionTimestamp. Its processes
+	// may still run and hold connections.
+	Terminating bool `json:"terminating,omitempty"`
+	// Finished is true once all containers have ended (phase Succeeded or
+	// Failed). Connections may outlive even that, until the server notices.
+	Finished bool `json:"finished,omitempty"`
+	// Grant is what was stamped on the pod when it was admitted: connections by
+	// database ("namespace/name"). nil where the pod was never gated.
+	Grant map[string]int `json:"grant,omitempty"`
+}
+
+// Holds reports whether the pod may hold connections: it passed the gate or
+// never had one, and has not finished.
+func (p Pod) Holds() bool { return !p.Gated && !p.Finished }
