@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"maps"
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// Ledger is what one decision remembers for the next. It holds no promise that
+// the pods do not hold: losing it makes decisions more careful, never less. The
+// zero Ledger has seen nothing.
+type Ledger struct {
+	Databases map[metrics.ID]DatabaseMemory `json:"databases,omitempty"`
+	Workloads map[metrics.ID]WorkloadMemory `json:"workloads,omitempty"`
+}
+
+// DatabaseMemory is what is remembered of one database.
+type DatabaseMemory struct {
+	// Server is the identity that was last confirmed, "" before the first.
+	Server string `json:"server,omitempty"`
+	// Changed is when another identity was first seen behind the name, and
+	// Next which; zero while there is none.
+	Next    string    `json:"next,omitempty"`
+	Changed time.Time `json:"changed,omitzero"`
+	// Last is the last good reading: what a full or unreachable server is
+	// judged by.
+	Last metrics.Database `json:"last,omitzero"`
+	// Others is the recent past of others, by constraint.
+	Others map[string]Peak `json:"others,omitempty"`
+}
+
+// WorkloadMemory is what is remembered of one workload.
+type WorkloadMemory struct {
+	// Demand is the recent past of the raw demand, in replicas.
+	Demand Peak `json:"demand,omitzero"`
+	// Told is the recent past of what KEDA was told, in replicas: the HPA may
+	// still be acting on any of it.
+	Told Peak `json:"told,omitzero"`
+	// PerPod is the recent past of the most connections that one pod held, by
+	// database.
+	PerPod map[metrics.ID]Peak `json:"perPod,omitempty"`
+	// Carried is how many replicas the last plan with fresh readings of every
+	// database carried; CarriedKnown is false before the first.
+	Carried      int  `json:"carried"`
+	CarriedKnown bool `json:"carriedKnown"`
+	// CarriedGrants is what was granted to its pods in that plan, in
+	// connections by database.
+	CarriedGrants map[metrics.ID]int `json:"carriedGrants,omitempty"`
+	// Fleet is the last known state of its pods, which stays counted while no
+	// newer one can be had.
+	Fleet      metrics.Fleet `json:"fleet,omitzero"`
+	FleetKnown bool          `json:"fleetKnown"`
+	// Grants are what each pod that may hold connections was counted as, by pod
+	// UID and database. It only grows while the pod lives.
+	Grants map[string]map[metrics.ID]int `json:"grants,omitempty"`
+	// Departed are pods that are gone from the API.
+	Departed []Departed `json:"departed,omitempty"`
+}
+
+// Departed is a pod that is gone from the API. Its grant is released by a
+// reading that began after At, not by its disappearance.
+type Departed struct {
+	UID    string             `json:"uid"`
+	At     time.Time          `json:"at"`
+	Grants map[metrics.ID]int `json:"grants"`
+}
+
+// For returns the part of the ledger that a group's decision needs.
+func (l Ledger) For(g Group) Ledger {
+	part := Ledger{Databases: map[metrics.ID]DatabaseMemory{}, Workloads: map[metrics.ID]WorkloadMemory{}}
+	for _, d := range g.Databases {
+		if m, ok := l.Databases[d.ID]; ok {
+			part.Databases[d.ID] = m
+		}
+	}
+	for _, w := range g.Workloads {
+		if m, ok := l.Workloads[w.ID]; ok {
+			part.Workloads[w.ID] = m
+		}
+	}
+	return part
+}
+
+// With returns the ledger with everything that part knows put over it. Neither
+// is changed.
+func (l Ledger) With(part Ledger) Ledger {
+	out := Ledger{Databases: maps.Clone(l.Databases), Workloads: maps.Clone(l.Workloads)}
+	if out.Databases == nil {
+		out.Databases = map[metrics.ID]DatabaseMemory{}
+	}
+	if out.Workloads == nil {
+		out.Workloads = map[metrics.ID]WorkloadMemory{}
+	}
+	maps.Copy(out.Databases, part.Databases)
+	maps.Copy(out.Workloads, part.Workloads)
+	return out
+}
+
+// Servers says which server each database was last known to be.
+func (l Ledger) Servers() map[metrics.ID]string {
+	servers := map[metrics.ID]string{}
+	for id, m := range l.Databases {
+		if m.Server != "" {
+			servers[id] = m.Server
+		}
+	}
+	return servers
+}

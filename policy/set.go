@@ -1,0 +1,126 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/keda-headroom/headroom/internal/intorpercent"
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// Set is every policy in force, parsed, checked and with defaults filled in: a
+// Set that came out of [Resolve] can't be wrong. The zero Set governs nothing.
+type Set struct {
+	Databases []Database `json:"databases"` // by ID
+	Workloads []Workload `json:"workloads"` // by ID
+}
+
+// Database is the policy of one database.
+type Database struct {
+	ID metrics.ID `json:"id"`
+	// PostgreSQL says how to reach the server. Exactly one engine is set.
+	PostgreSQL *PostgreSQL `json:"postgresql,omitempty"`
+	// Reserve is always left free, in connections or in percent of each limit.
+	Reserve intorpercent.Value `json:"reserve"`
+	// OthersWindow is how far back others' high water looks. More than 0.
+	OthersWindow time.Duration `json:"othersWindow"`
+	// PollInterval is how often the server is read; a reading older than
+	// MaxReadingAge is unknown. Both more than 0.
+	PollInterval  time.Duration `json:"pollInterval"`
+	MaxReadingAge time.Duration `json:"maxReadingAge"`
+	// AllowedNamespaces may use the database besides its own namespace; "*" is
+	// any.
+	AllowedNamespaces []string `json:"allowedNamespaces,omitempty"`
+	// MaxPriority is the highest priority that a workload can have here.
+	MaxPriority int `json:"maxPriority"`
+}
+
+// PostgreSQL says how to reach a PostgreSQL server.
+type PostgreSQL struct {
+	DSN DSN `json:"dsn"`
+}
+
+// DSN says where a data source name is kept; exactly one field is set. The DSN
+// itself never stands in a policy.
+type DSN struct {
+	File string `json:"file,omitempty"` // path of a file that holds it
+	Env  string `json:"env,omitempty"`  // name of an environment variable that holds it
+}
+
+// Mode is how far Headroom goes with a workload.
+type Mode string
+
+// The modes, from least to most.
+const (
+	Observe Mode = "Observe" // decides and reports, changes nothing
+	Target  Mode = "Target"  // tells KEDA a safe number of replicas
+	Gate    Mode = "Gate"    // and admits every pod by its scheduling gate
+)
+
+// Workload is the policy of one fleet of workers.
+type Workload struct {
+	ID   metrics.ID `json:"id"`
+	Mode Mode       `json:"mode"`
+	// ScaledObject is the name of the KEDA ScaledObject, in the workload's
+	// namespace; "" where none is given.
+	ScaledObject string `json:"scaledObject,omitempty"`
+	// Databases are what each pod connects to, ordered by ID; at least one.
+	Databases []Use `json:"databases"`
+	// SQS is the queue that asks for replicas. Exactly one queue is set.
+	SQS *SQS `json:"sqs,omitempty"`
+	// MinReplicas is a guaranteed share of the budget; MinReplicas and
+	// MaxReplicas narrow the ScaledObject's own bounds. A nil MaxReplicas
+	// narrows nothing.
+	MinReplicas int  `json:"minReplicas"`
+	MaxReplicas *int `json:"maxReplicas,omitempty"`
+	// Priority: higher goes first once everybody has a first pod.
+	Priority int `json:"priority"`
+	// ScaleDownStabilization is how long the highest demand is remembered
+	// before a fall is followed. 0 follows at once.
+	ScaleDownStabilization time.Duration `json:"scaleDownStabilization"`
+	Shedding               Shedding      `json:"shedding"`
+	// ReadyTimeout is how long an admitted pod may take to become ready while
+	// others wait for its connections. More than 0.
+	ReadyTimeout time.Duration `json:"readyTimeout"`
+}
+
+// Use is one workload's use of one database.
+type Use struct {
+	Database metrics.ID `json:"database"`
+	// User is the role that the pods log in as.
+	User string `json:"user"`
+	// DatabaseName is the database on the server that they connect to; "" is
+	// the one in the monitor's own DSN.
+	DatabaseName string `json:"databaseName,omitempty"`
+	// ApplicationName is a prefix that tells this workload's sessions from
+	// those of others with the same user; "" takes all of the user's.
+	ApplicationName string `json:"applicationName,omitempty"`
+	// ConnectionsPerPod is the most that one pod opens: the size of its pool.
+	// 1 or more.
+	ConnectionsPerPod int `json:"connectionsPerPod"`
+}
+
+// SQS is a queue in Amazon SQS; exactly one of QueueURL and QueueName is set.
+type SQS struct {
+	QueueURL  string `json:"queueURL,omitempty"`
+	QueueName string `json:"queueName,omitempty"`
+	Region    string `json:"region,omitempty"`   // "" is the URL's, else the environment's
+	Endpoint  string `json:"endpoint,omitempty"` // "" is Amazon's
+	// MessagesPerPod is how many messages justify one more pod. 1 or more.
+	MessagesPerPod int64 `json:"messagesPerPod"`
+	// IncludeDelayed counts messages that become visible later as backlog.
+	IncludeDelayed bool `json:"includeDelayed,omitempty"`
+	// PollInterval is how often the queue is read. A reading older than
+	// StaleAfter no longer speaks for the queue: replicas are held. One older
+	// than ErrorAfter makes KEDA's own fallback apply.
+	PollInterval time.Duration `json:"pollInterval"`
+	StaleAfter   time.Duration `json:"staleAfter"`
+	ErrorAfter   time.Duration `json:"errorAfter"`
+}
+
+// Shedding gives up running pods when the budget falls below what they hold.
+// The zero value never does.
+type Shedding struct {
+	Enabled bool `json:"enabled"`
+	// MinReplicas are never shed. 0 or more.
+	MinReplicas int `json:"minReplicas"`
+}
