@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/keda-headroom/headroom/metrics"
 )
@@ -13,12 +14,13 @@ type Group struct {
 	Workloads []Workload `json:"workloads"`
 }
 
-// Name names the group after its first database; "" where it has none.
+// Name names the group after its first database, or after its only workload
+// where no database could be resolved.
 func (g Group) Name() string {
-	if len(g.Databases) == 0 {
-		return ""
+	if len(g.Databases) > 0 {
+		return g.Databases[0].ID.String()
 	}
-	return g.Databases[0].ID.String()
+	return "workload " + g.Workloads[0].ID.String()
 }
 
 // Database returns the policy of the database id in this group.
@@ -75,8 +77,8 @@ func (s Set) Groups(alias map[metrics.ID]string) []Group {
 		}
 	}
 	for _, w := range s.Workloads {
-		for _, use := range w.Databases[1:] {
-			join(w.Databases[0].Database, use.Database)
+		for i := range w.Databases {
+			join(w.Databases[0].Database, w.Databases[i].Database)
 		}
 	}
 	byRoot := map[metrics.ID]*Group{}
@@ -89,17 +91,21 @@ func (s Set) Groups(alias map[metrics.ID]string) []Group {
 		}
 		byRoot[r].Databases = append(byRoot[r].Databases, d)
 	}
+	var groups []Group
 	for _, w := range s.Workloads {
+		if len(w.Databases) == 0 {
+			groups = append(groups, Group{Workloads: []Workload{w}})
+			continue
+		}
 		g := byRoot[root(w.Databases[0].Database)]
 		g.Workloads = append(g.Workloads, w)
 	}
-	groups := make([]Group, 0, len(order))
 	for _, r := range order {
 		g := byRoot[r]
 		slices.SortFunc(g.Databases, func(a, b Database) int { return a.ID.Compare(b.ID) })
 		slices.SortFunc(g.Workloads, func(a, b Workload) int { return a.ID.Compare(b.ID) })
 		groups = append(groups, *g)
 	}
-	slices.SortFunc(groups, func(a, b Group) int { return a.Databases[0].ID.Compare(b.Databases[0].ID) })
+	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(a.Name(), b.Name()) })
 	return groups
 }

@@ -3,20 +3,19 @@ package policy
 import "time"
 
 // peakSteps is into how many steps a window is divided. A value is remembered
-// for at least one window and at most one step longer.
+// for at least one window and for less than one step longer.
 const peakSteps = 32
 
 // Peak is the recent past of a number: enough of it to tell its maximum over a
-// window. The zero Peak has seen nothing.
+// window, in bounded memory. The zero Peak has seen nothing.
 type Peak struct {
-	// Since is when the number was first seen in an unbroken watch.
+	// Since is when the number was first seen.
 	Since time.Time `json:"since,omitzero"`
-	// Values fall in size and rise in time: each is the largest seen from its
-	// time on.
+	// Values fall in size and rise in time. There are at most peakSteps + 2.
 	Values []PeakValue `json:"values,omitempty"`
 }
 
-// PeakValue is a value and the last time it was seen.
+// PeakValue is a value and the end of the step in which it was last seen.
 type PeakValue struct {
 	At    time.Time `json:"at"`
 	Value int       `json:"value"`
@@ -25,39 +24,47 @@ type PeakValue struct {
 // Add returns the peak after value was seen at now, forgetting what is older
 // than window. The receiver is not changed.
 func (p Peak) Add(now time.Time, value int, window time.Duration) Peak {
-	step := window / peakSteps
 	out := Peak{Since: p.Since}
 	if out.Since.IsZero() || out.Since.After(now) {
 		out.Since = now
 	}
+	at := out.endOfStep(now, window)
 	for _, v := range p.Values {
-		if v.Value <= value || now.Sub(v.At) > window+step {
-			continue // hidden behind the new value, or forgotten
-		}
-		// Values within one step of each other share the larger one's place and
-		// the later one's time: bounded memory, never forgetting too early.
-		if n := len(out.Values); n > 0 && v.At.Sub(out.Values[n-1].At) < step {
-			out.Values[n-1].At = v.At
+		if v.Value > value && now.Sub(v.At) <= window && v.At.Before(at) {
+			out.Values = append(out.Values, v)
 			continue
 		}
-		out.Values = append(out.Values, v)
+		if v.Value > value && !v.At.Before(at) {
+			value = v.Value // a larger one in the same step speaks for both
+		}
 	}
-	out.Values = append(out.Values, PeakValue{At: now, Value: value})
+	out.Values = append(out.Values, PeakValue{At: at, Value: value})
 	return out
+}
+
+// endOfStep returns the end of the step that now lies in. Steps are counted
+// from Since, so that a clock's monotonic reading survives.
+func (p Peak) endOfStep(now time.Time, window time.Duration) time.Time {
+	step := window / peakSteps
+	if step <= 0 {
+		return now
+	}
+	steps := (now.Sub(p.Since) + step - 1) / step
+	return p.Since.Add(steps * step)
 }
 
 // Max returns the largest value seen within window before now, and whether
 // there is one.
 func (p Peak) Max(now time.Time, window time.Duration) (int, bool) {
 	for _, v := range p.Values {
-		if now.Sub(v.At) <= window+window/peakSteps {
+		if now.Sub(v.At) <= window {
 			return v.Value, true
 		}
 	}
 	return 0, false
 }
 
-// Watched returns for how long the number has been watched.
+// Watched returns for how long the number has been watched; 0 for the zero Peak.
 func (p Peak) Watched(now time.Time) time.Duration {
 	if p.Since.IsZero() {
 		return 0

@@ -17,11 +17,12 @@ const (
 	ReplicasUnknown        Reason = "ReplicasUnknown"        // no fresh state of the pods: nobody scales out
 	Starting               Reason = "Starting"               // others have not been watched long enough yet
 	ScaleDownStabilization Reason = "ScaleDownStabilization" // an earlier, higher demand is still followed
+	PolicyInvalid          Reason = "PolicyInvalid"          // the policy names a database that is not there
 	Unauthorized           Reason = "Unauthorized"           // the workload may not use a database
 )
 
 // Reasons are all of them, in the order of the documentation.
 var Reasons = []Reason{
 	Demand, MinReplicas, MaxReplicas, ConnectionBudget, FairShare, RolloutOverlap,
-	DatabaseUnknown, QueueUnknown, ReplicasUnknown, Starting, ScaleDownStabilization, Unauthorized,
+	DatabaseUnknown, QueueUnknown, ReplicasUnknown, Starting, ScaleDownStabilization, PolicyInvalid, Unauthorized,
 }

@@ -63,8 +63,12 @@ type Workload struct {
 	// ScaledObject is the name of the KEDA ScaledObject, in the workload's
 	// namespace; "" where none is given.
 	ScaledObject string `json:"scaledObject,omitempty"`
-	// Databases are what each pod connects to, ordered by ID; at least one.
+	// Databases are what each pod connects to, ordered by ID; at least one,
+	// unless Refusal says why there is none.
 	Databases []Use `json:"databases"`
+	// Refusal says why the workload may not scale out whatever is free; nil where
+	// it may.
+	Refusal *Refusal `json:"refusal,omitempty"`
 	// SQS is the queue that asks for replicas. Exactly one queue is set.
 	SQS *SQS `json:"sqs,omitempty"`
 	// MinReplicas is a guaranteed share of the budget; MinReplicas and
@@ -81,6 +85,14 @@ type Workload struct {
 	// ReadyTimeout is how long an admitted pod may take to become ready while
 	// others wait for its connections. More than 0.
 	ReadyTimeout time.Duration `json:"readyTimeout"`
+}
+
+// Refusal is a fault of a policy that another document causes: a database that
+// is not there (PolicyInvalid), or one that does not admit the workload
+// (Unauthorized). The workload is frozen at what it holds, not forgotten.
+type Refusal struct {
+	Reason   Reason `json:"reason"`
+	Sentence string `json:"sentence"`
 }
 
 // Use is one workload's use of one database.
