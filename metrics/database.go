@@ -10,13 +10,17 @@ type Database struct {
 	// another server behind the same name gives another.
 	Server string `json:"server"`
 
+	// Name is the database that the reading was taken in: the one meant by a
+	// login that was asked about without a database.
+	Name string `json:"name,omitempty"`
+
 	// ReadOnly is true where the server is in recovery (a replica, or a writer
 	// that was demoted). Its slots are not the slots that workers will use.
 	ReadOnly bool `json:"readOnly,omitempty"`
 
 	// Full is true where the server refused our own login because no slot is
-	// free (SQLSTATE 53300). That is a reading: free is 0. Server, Constraints,
-	// Logins and Sessions are then empty.
+	// free (SQLSTATE 53300). That is a reading: free is 0. Server, Name,
+	// Constraints, Logins and Sessions are then empty.
 	Full bool `json:"full,omitempty"`
 
 	// Attribution is the finest that Sessions can tell apart.
@@ -48,7 +52,7 @@ const (
 // Constraint is one limit: at most Limit sessions among those it counts.
 type Constraint struct {
 	// Name is stable and unique on its server: "server", "server/reserved",
-	// "role/NAME", "database/NAME".
+	// "server/superuser", "role/NAME", "database/NAME".
 	Name string `json:"name"`
 	// Limit is the number of sessions that whoever it refuses can bring it to,
 	// after the server's own reserved slots are taken off. 0 or more.
