@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/keda-headroom/headroom/internal/steadyport"
 )
 
 // Superuser is the role that owns the server. Its reserved slots let it in
@@ -132,7 +134,7 @@ func (s *Server) firstBoot(ctx context.Context) error {
 	for attempt := 1; ; attempt++ {
 		if !chosen {
 			var err error
-			if s.port, err = freePort(); err != nil {
+			if s.port, err = steadyport.Port(); err != nil {
 				return err
 			}
 		}
@@ -142,14 +144,6 @@ func (s *Server) firstBoot(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
 // boot starts a server that is down and waits until it accepts connections.
