@@ -56,14 +56,21 @@ type WorkloadMemory struct {
 	Grants map[string]map[metrics.ID]int `json:"grants,omitempty"`
 	// Departed are pods that are gone from the API.
 	Departed []Departed `json:"departed,omitempty"`
+	// Admitted are pods that were let through the gate by an earlier plan and
+	// are not yet seen without it, by pod UID and database: promised all the same.
+	Admitted map[string]map[metrics.ID]int `json:"admitted,omitempty"`
+	// QueueUnknownSince is when the queue stopped having a usable reading, zero
+	// while it has one.
+	QueueUnknownSince time.Time `json:"queueUnknownSince,omitzero"`
 }
 
 // Departed is a pod that is gone from the API. Its grant is released by a
 // reading that began after At, not by its disappearance.
 type Departed struct {
-	UID    string             `json:"uid"`
-	At     time.Time          `json:"at"`
-	Grants map[metrics.ID]int `json:"grants"`
+	UID     string             `json:"uid"`
+	Address string             `json:"address,omitempty"`
+	At      time.Time          `json:"at"`
+	Grants  map[metrics.ID]int `json:"grants"`
 }
 
 // For returns the part of the ledger that a group's decision needs.
