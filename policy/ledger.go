@@ -51,9 +51,9 @@ type WorkloadMemory struct {
 	// newer one can be had.
 	Fleet      metrics.Fleet `json:"fleet,omitzero"`
 	FleetKnown bool          `json:"fleetKnown"`
-	// Grants are what each pod that may hold connections was counted as, by pod
-	// UID and database. It only grows while the pod lives.
-	Grants map[string]map[metrics.ID]int `json:"grants,omitempty"`
+	// Pods are the pods that may hold connections, by UID, with what each was
+	// counted as. That only grows while the pod lives.
+	Pods map[string]PodMemory `json:"pods,omitempty"`
 	// Departed are pods that are gone from the API.
 	Departed []Departed `json:"departed,omitempty"`
 	// Admitted are pods that were let through the gate by an earlier plan and
@@ -64,13 +64,18 @@ type WorkloadMemory struct {
 	QueueUnknownSince time.Time `json:"queueUnknownSince,omitzero"`
 }
 
-// Departed is a pod that is gone from the API. Its grant is released by a
+// PodMemory is what is remembered of one pod.
+type PodMemory struct {
+	Address string             `json:"address,omitempty"`
+	Grants  map[metrics.ID]int `json:"grants"`
+}
+
+// Departed is a pod that is gone from the API. Its grants are released by a
 // reading that began after At, not by its disappearance.
 type Departed struct {
-	UID     string             `json:"uid"`
-	Address string             `json:"address,omitempty"`
-	At      time.Time          `json:"at"`
-	Grants  map[metrics.ID]int `json:"grants"`
+	PodMemory
+	UID string    `json:"uid"`
+	At  time.Time `json:"at"`
 }
 
 // For returns the part of the ledger that a group's decision needs.

@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// admit lets waiting pods pass the gate by the admission rule: for each
+// constraint that a pod must fit, from one reading of bounded age,
+//
+//	used + Σ max(0, grant − observed) + grant(pod) ≤ limit − reserve − max(0, high water − others)
+//
+// where the sum goes over all living granted pods, and over departed ones that
+// the reading can't speak for yet. As used = others + ghosts + Σ observed, that
+// is grant(pod) ≤ [constraintPlan.Free] less what is promised to pods that
+// nobody gates.
+//
+// Pods go in the order of the shares; within one workload the newest revision
+// first, then the lowest ordinal, then the oldest. A pod that does not fit keeps
+// its place: what is free stays free for it, nothing smaller slips in.
+func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
+	free := make([]int, len(all))
+	for k, c := range all {
+		free[k] = c.Free
+		for _, f := range fleets {
+			free[k] -= f.coming * f.cost[k]
+		}
+	}
+	out := map[metrics.ID][]Admission{}
+	queue := &units{}
+	waiting := map[int][]metrics.Pod{}
+	for i, f := range fleets {
+		out[f.ID] = f.readmit()
+		waiting[i] = f.waiting()
+		if next, ok := f.next(i, f.staying+1, len(waiting[i])); ok {
+			*queue = append(*queue, next)
+		}
+	}
+	heap.Init(queue)
+	for queue.Len() > 0 {
+		u := heap.Pop(queue).(unit)
+		f := fleets[u.fleet]
+		p := waiting[u.fleet][0]
+		waiting[u.fleet] = waiting[u.fleet][1:]
+		fits := f.replaceable()
+		for k := range all {
+			if f.fits[k] && f.cost[k] > free[k] {
+				fits = false
+			}
+		}
+		for k := range all {
+			free[k] -= f.cost[k] // taken, or kept free for it
+		}
+		if !fits {
+			continue
+		}
+		out[f.ID] = append(out[f.ID], f.admission(p))
+		if next, ok := f.next(u.fleet, u.n+1, len(waiting[u.fleet])); ok {
+			heap.Push(queue, next)
+		}
+	}
+	return out
+}
+
+// next is the fleet's n-th pod in the order of admission, or false where none
+// waits or the ceiling carries no more. Shares come before what lies between
+// share and ceiling.
+func (f *fleet) next(index, n, waiting int) (unit, bool) {
+	if waiting == 0 || n > max(f.share, f.ceiling) {
+		return unit{}, false
+	}
+	u, ok := f.unit(index, n)
+	if !ok || n > f.share {
+		u = unit{stage: 5, priority: f.Priority, n: n, missing: true, fleet: index}
+	}
+	return u, true
+}
+
+// waiting returns the pods that only our gate holds back, in order.
+func (f *fleet) waiting() []metrics.Pod {
+	if f.Mode != Gate || (f.frozen != nil && f.frozen.Reason == ReplicasUnknown) {
+		return nil
+	}
+	var out []metrics.Pod
+	for _, p := range f.state.Pods {
+		if p.Gated && !p.OtherGates && !p.Terminating && !p.Finished && f.memory.Admitted[p.UID] == nil {
+			out = append(out, p)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b metrics.Pod) int {
+		return cmp.Or(cmp.Compare(b.Revision, a.Revision), cmp.Compare(a.Ordinal, b.Ordinal),
+			a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
+	})
+	return out
+}
+
+// replaceable reports whether the fleet may have one more pod, as far as its
+// budgets have no say: a fleet that may not scale out may only replace, inside
+// what was granted to it at the last good reading. It takes the pod's place
+// there.
+func (f *fleet) replaceable() bool {
+	if f.frozen == nil && f.starting() == "" {
+		return true
+	}
+	for i, u := range f.uses {
+		if f.replaced[i]+u.perPod > f.memory.CarriedGrants[u.Database] {
+			return false
+		}
+	}
+	for i, u := range f.uses {
+		f.replaced[i] += u.perPod
+	}
+	return true
+}
+
+// readmit repeats admissions that are not seen to have happened.
+func (f *fleet) readmit() []Admission {
+	var out []Admission
+	for _, p := range f.pods {
+		if p.Gated {
+			grant := map[string]int{}
+			for i, u := range f.uses {
+				grant[u.Database.String()] = p.grants[i]
+			}
+			out = append(out, Admission{UID: p.UID, Name: p.Name, Grant: grant})
+		}
+	}
+	return out
+}
+
+func (f *fleet) admission(p metrics.Pod) Admission {
+	grant := map[string]int{}
+	for _, u := range f.uses {
+		grant[u.Database.String()] = u.perPod
+	}
+	return Admission{UID: p.UID, Name: p.Name, Grant: grant}
+}

@@ -1,0 +1,132 @@
+package policy
+
+import (
+	"container/heap"
+)
+
+// allocate divides the budgets among the fleets, in whole pods, and sets each
+// fleet's share. It goes through all pods that anybody could have, in one order,
+// and gives each its place if it fits beside those before it:
+//
+//  1. every workload's guaranteed minimum, and what is frozen
+//  2. the first pod of every workload with demand
+//  3. what the demand asks for: higher priority first; among equals the
+//     workload with the fewest pods (max-min fair)
+//  4. what an earlier demand asked for and still runs
+//
+// Ties go to a pod that is there already, then to the workload's name, so that
+// nothing moves without a gain. A workload whose pod does not fit gets no
+// further pod: what a pod needs only grows.
+//
+// A share says who should have what once everything has settled; what others
+// hold beyond theirs is taken into account by the ceiling. Whatever is leaving
+// has no part in a share.
+func allocate(all []*constraint, fleets []*fleet) {
+	need := make([]int, len(all)) // Σ of all shares, by constraint
+	room := make([]int, len(all))
+	for k, c := range all {
+		room[k] = c.Budget + excused(c, fleets)
+	}
+	queue := &units{}
+	for i, f := range fleets {
+		f.share = 0
+		if next, ok := f.unit(i, 1); ok {
+			*queue = append(*queue, next)
+		}
+	}
+	heap.Init(queue)
+	for queue.Len() > 0 {
+		u := heap.Pop(queue).(unit)
+		f := fleets[u.fleet]
+		if !f.raise(u.n, need, room) {
+			continue
+		}
+		if next, ok := f.unit(u.fleet, u.n+1); ok {
+			heap.Push(queue, next)
+		}
+	}
+}
+
+// excused is what of a constraint's ghosts is not held against pods that run:
+// connections of pods whose address is not known yet would otherwise take those
+// very pods away. New pods get nothing of it: it stops where the present pods'
+// needs are covered.
+func excused(c *constraint, fleets []*fleet) int {
+	held := 0
+	for _, f := range fleets {
+		held += f.kept[c.index][f.staying]
+	}
+	return min(c.young, max(0, held-c.Budget))
+}
+
+// unit is the n-th pod of one fleet, with its place in the order.
+type unit struct {
+	stage    int
+	priority int
+	n        int
+	missing  bool // it is not there already
+	fleet    int
+}
+
+// unit returns the fleet's n-th pod, or false where nobody asks for it.
+func (f *fleet) unit(index, n int) (unit, bool) {
+	u := unit{n: n, fleet: index, missing: n > f.staying, priority: f.Priority}
+	switch {
+	case f.frozen != nil && n <= f.frozenAt():
+		u.stage = 1
+	case f.frozen != nil:
+		return unit{}, false
+	case n <= f.lo:
+		u.stage = 1
+	case n == 1 && f.demand.Raw >= 1:
+		u.stage = 2
+	case n <= f.demand.Raw:
+		u.stage = 3
+	case n <= f.demand.Smoothed && n <= f.staying:
+		u.stage = 4
+	default:
+		return unit{}, false
+	}
+	return u, true
+}
+
+// raise gives the fleet its n-th pod if that fits, and renews need.
+func (f *fleet) raise(n int, need, room []int) bool {
+	for k := range need {
+		if f.fits[k] && need[k]-f.need(n-1, k)+f.need(n, k) > room[k] {
+			return false
+		}
+	}
+	for k := range need {
+		need[k] += f.need(n, k) - f.need(n-1, k)
+	}
+	f.share = n
+	return true
+}
+
+// units is a heap of each fleet's next pod.
+type units []unit
+
+func (q units) Len() int      { return len(q) }
+func (q units) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q units) Less(i, j int) bool {
+	a, b := q[i], q[j]
+	switch {
+	case a.stage != b.stage:
+		return a.stage < b.stage
+	case a.priority != b.priority:
+		return a.priority > b.priority
+	case a.n != b.n:
+		return a.n < b.n
+	case a.missing != b.missing:
+		return b.missing
+	}
+	return a.fleet < b.fleet
+}
+func (q *units) Push(x any) { *q = append(*q, x.(unit)) }
+func (q *units) Pop() any {
+	last := len(*q) - 1
+	u := (*q)[last]
+	*q = (*q)[:last]
+	return u
+}

@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"fmt"
+	"sort"
+)
+
+// maxReplicas bounds every number of replicas that is looked at, far above what
+// a cluster runs and far below where arithmetic could overflow.
+const maxReplicas = 1_000_000
+
+// limit is how many replicas something allows, and what said no to one more.
+type limit struct {
+	replicas int
+	binding  *constraint // nil where nothing did
+}
+
+// ceilings sets every fleet's ceiling: how many replicas the budget carries
+// after the other fleets' grants and shares.
+//
+// A pod that comes needs room now, beside everything that is held, is leaving,
+// or is on its way without another word from us. A pod that is there needs only
+// its share: it is counted already, and taking it away because others are still
+// leaving would take away too much.
+func ceilings(all []*constraint, fleets []*fleet) {
+	claimed := make([]int, len(all)) // Σ over fleets of what each holds or is due
+	for k, c := range all {
+		for _, f := range fleets {
+			claimed[k] += max(f.committed(k), f.need(f.share, k))
+		}
+		claimed[k] += c.Departed
+	}
+	for _, f := range fleets {
+		f.limit = f.fit(all, func(n, k int) bool {
+			beside := claimed[k] - max(f.committed(k), f.need(f.share, k))
+			return beside+f.leaving[k]+f.need(n, k) <= all[k].Budget
+		})
+		f.ceiling = max(f.limit.replicas, min(f.share, f.state.SpecReplicas))
+	}
+}
+
+// fit returns the largest number of replicas for which ok holds on every
+// constraint that the fleet must fit. ok must not become true again as n grows.
+func (f *fleet) fit(all []*constraint, ok func(n, k int) bool) limit {
+	out := limit{replicas: maxReplicas}
+	for k, c := range all {
+		if !f.fits[k] {
+			continue
+		}
+		n := sort.Search(out.replicas+1, func(n int) bool { return !ok(n, k) }) - 1
+		if n < out.replicas {
+			out = limit{replicas: max(0, n), binding: c}
+		}
+		if n < 0 {
+			return out
+		}
+	}
+	return out
+}
+
+// frozenAt is how many replicas a frozen fleet keeps: what there is, and no more
+// than the last plan that could see everything carried.
+func (f *fleet) frozenAt() int {
+	if !f.memory.CarriedKnown {
+		return f.state.SpecReplicas
+	}
+	return min(f.memory.Carried, f.state.SpecReplicas)
+}
+
+// cap lowers wanted to what may be, and says why.
+func (f *fleet) cap(wanted int, all []*constraint, fleets []*fleet) []Step {
+	var steps []Step
+	lower := func(to int, reason Reason, sentence string) {
+		if wanted > to {
+			steps = append(steps, Step{reason, wanted, to, sentence})
+			wanted = to
+		}
+	}
+	if wanted > f.ceiling {
+		reason, sentence := f.bound(wanted, all, fleets)
+		lower(f.ceiling, reason, sentence)
+	}
+	if f.frozen != nil {
+		f.ceiling = min(f.ceiling, f.frozenAt())
+		lower(f.ceiling, f.frozen.Reason, fmt.Sprintf("%s: nobody scales out, the present %s may be replaced", f.frozen.Sentence, replicas(f.ceiling)))
+	}
+	if starting := f.starting(); starting != "" && f.ceiling > f.state.SpecReplicas {
+		f.ceiling = f.state.SpecReplicas
+		lower(f.ceiling, Starting, fmt.Sprintf("%s: until then nothing beyond the present %s", starting, replicas(f.ceiling)))
+	}
+	return steps
+}
+
+// starting says for how long others must still be watched on one of the fleet's
+// databases, "" where they were.
+func (f *fleet) starting() string {
+	for _, u := range f.uses {
+		if u.server.starting != "" {
+			return u.server.starting
+		}
+	}
+	return ""
+}
+
+// bound says which of the ceiling's parts keeps the fleet from wanted replicas.
+func (f *fleet) bound(wanted int, all []*constraint, fleets []*fleet) (Reason, string) {
+	alone := f.fit(all, func(n, k int) bool { return f.need(n, k) <= all[k].Budget })
+	bare := f.fit(all, func(n, k int) bool { return f.needPods(n, k) <= all[k].Budget })
+	c := f.limit.binding
+	if alone.replicas < wanted || c == nil {
+		c = alone.binding
+	}
+	if c == nil {
+		return ConnectionBudget, ""
+	}
+	perPod := f.cost[c.index]
+	switch {
+	case alone.replicas >= wanted:
+		beside := c.Departed
+		for _, g := range fleets {
+			if g != f {
+				beside += max(g.committed(c.index), g.need(g.share, c.index))
+			}
+		}
+		return FairShare, fmt.Sprintf("%s carries %s for workers; others hold, are due or still leave with %s of them, which leaves %s at %d per pod",
+			c.label(), connections(c.Budget), connections(beside), replicas(f.ceiling), perPod)
+	case bare.replicas >= wanted:
+		return RolloutOverlap, fmt.Sprintf("%s carries %s; a rollout may add %d pods (maxSurge %s), so that %s at %d per pod fit at any time",
+			c.label(), connections(c.Budget), f.podsFor(f.ceiling)-f.ceiling, f.state.MaxSurge, replicas(f.ceiling), perPod)
+	}
+	return ConnectionBudget, fmt.Sprintf("%s carries %s at %d per pod: of %s, %d are reserved, %d are others' (now %d), %d are ghosts",
+		c.label(), replicas(f.ceiling), perPod, connections(c.Limit), c.Reserve, max(c.Others, c.OthersHighWater), c.Others, c.Ghosts)
+}

@@ -1,0 +1,141 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// Decide makes one plan for a group from what was known at now, and returns what
+// the next decision must remember. It changes none of its arguments.
+//
+// Every key of g must be resolved ([Resolve]); readings that s lacks are
+// unknown. l is the ledger that Decide returned for the same databases and
+// workloads before; the zero Ledger, as after a restart without memory, promises
+// nothing beyond what is present until others were watched for one window.
+func Decide(now time.Time, g Group, s Snapshot, l Ledger) (Plan, Ledger) {
+	t := think(now, g, s, l)
+	plan := Plan{At: now, Group: g.Name(), Databases: databasePlans(g, t.servers)}
+	admissions := admit(t.constraints, t.fleets)
+	next := Ledger{Databases: t.databases, Workloads: map[metrics.ID]WorkloadMemory{}}
+	for i, f := range t.fleets {
+		p := f.decide(t.asked[i], t.failures[i], t.constraints, t.fleets)
+		p.Admissions = admissions[f.ID]
+		plan.Workloads = append(plan.Workloads, p)
+		next.Workloads[f.ID] = f.remember(now, p)
+	}
+	return plan, next
+}
+
+// thought is everything that a plan is made of.
+type thought struct {
+	servers     []*server
+	databases   map[metrics.ID]DatabaseMemory
+	constraints []*constraint
+	fleets      []*fleet
+	asked       [][]Step
+	failures    []string
+}
+
+// think goes from readings to shares and ceilings.
+func think(now time.Time, g Group, s Snapshot, l Ledger) thought {
+	t := thought{asked: make([][]Step, len(g.Workloads)), failures: make([]string, len(g.Workloads))}
+	t.servers, t.databases = identify(now, g, s, l)
+	t.constraints = constrain(t.servers)
+	for _, w := range g.Workloads {
+		t.fleets = append(t.fleets, newFleet(now, w, t.servers, s, l.Workloads[w.ID]))
+	}
+	for _, sv := range t.servers {
+		if sv.unknown == "" {
+			account(sv, t.fleets)
+			sv.remember(now, t.databases)
+		}
+	}
+	for _, f := range t.fleets {
+		f.raiseGrants()
+		f.release()
+		f.observe(now)
+	}
+	settle(t.constraints, t.fleets)
+	for i, f := range t.fleets {
+		f.measure(now, t.constraints)
+		t.asked[i], t.failures[i] = f.ask(now, s.Queues[f.ID])
+	}
+	allocate(t.constraints, t.fleets)
+	ceilings(t.constraints, t.fleets)
+	return t
+}
+
+// databasePlans renders the accounts, for each name of each server.
+func databasePlans(g Group, servers []*server) []DatabasePlan {
+	plans := make([]DatabasePlan, 0, len(g.Databases))
+	for _, p := range g.Databases {
+		for _, s := range servers {
+			for _, name := range s.policies {
+				if name.ID != p.ID {
+					continue
+				}
+				d := DatabasePlan{ID: p.ID, Server: s.data.Server, Unknown: s.unknown, Starting: s.starting}
+				for _, c := range s.constraints {
+					d.Constraints = append(d.Constraints, c.ConstraintPlan)
+				}
+				plans = append(plans, d)
+			}
+		}
+	}
+	return plans
+}
+
+// remember is what the next decision has to know of the fleet.
+func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
+	m := f.memory
+	m.Pods = map[string]PodMemory{}
+	m.Admitted = map[string]map[metrics.ID]int{}
+	for _, pd := range f.pods {
+		m.Pods[pd.UID] = PodMemory{Address: pd.Address, Grants: f.byDatabase(pd.grants)}
+		if pd.Gated {
+			m.Admitted[pd.UID] = f.byDatabase(pd.grants)
+		}
+	}
+	for _, a := range p.Admissions {
+		grants := map[metrics.ID]int{}
+		for _, u := range f.uses {
+			grants[u.Database] = a.Grant[u.Database.String()]
+		}
+		m.Admitted[a.UID] = grants
+	}
+	m.Departed = nil
+	for _, d := range f.departed {
+		d.Departed.Grants = f.byDatabase(d.grants)
+		for _, n := range d.grants {
+			if n > 0 {
+				m.Departed = append(m.Departed, d.Departed)
+				break
+			}
+		}
+	}
+	m.Told = Peak{}
+	if f.Mode == Target {
+		m.Told = f.memory.Told.Add(now, p.Target, f.state.HPA.ScaleDownStabilization+hpaFlight)
+	}
+	if f.frozen == nil {
+		grants := map[metrics.ID]int{}
+		for i, u := range f.uses {
+			grants[u.Database] += p.Uses[i].Granted + len(p.Admissions)*u.perPod
+			if f.starting() != "" {
+				// A pod that goes while others are still being watched may be replaced.
+				grants[u.Database] = max(grants[u.Database], f.memory.CarriedGrants[u.Database])
+			}
+		}
+		m.Carried, m.CarriedKnown, m.CarriedGrants = p.Target, true, grants
+	}
+	return m
+}
+
+func (f *fleet) byDatabase(byUse []int) map[metrics.ID]int {
+	out := map[metrics.ID]int{}
+	for i, u := range f.uses {
+		out[u.Database] += byUse[i]
+	}
+	return out
+}

@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// backlog is how many replicas the messages in a queue justify:
+//
+//	⌈(visible + in flight [+ delayed]) / messagesPerPod⌉
+//
+// Messages in flight count: the pods that work on them are still needed. 45
+// visible, 7 in flight and 20 messages per pod give ⌈52/20⌉ = 3.
+func backlog(q metrics.Queue, s SQS) int {
+	messages := max(0, q.Visible) + max(0, q.InFlight)
+	if s.IncludeDelayed {
+		messages += max(0, q.Delayed)
+	}
+	if messages <= 0 { // none, or more than an int64 holds
+		if q.Visible > 0 || q.InFlight > 0 || q.Delayed > 0 {
+			return math.MaxInt32
+		}
+		return 0
+	}
+	return int(min((messages-1)/s.MessagesPerPod+1, math.MaxInt32))
+}
+
+// ask fills in the demand of the fleet's queue. A queue without a fresh reading
+// never scales in: what is there is held, and after errorAfter KEDA's own
+// fallback takes over.
+func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue]) (steps []Step, failure string) {
+	m := &f.memory
+	q, ok := reading.At(now, f.SQS.StaleAfter)
+	if !ok {
+		if m.QueueUnknownSince.IsZero() {
+			m.QueueUnknownSince = now
+		}
+		held := f.state.SpecReplicas
+		f.demand = DemandPlan{Backlog: held, Raw: held, Smoothed: held}
+		why := reading.Why(now, f.SQS.StaleAfter)
+		steps = append(steps, Step{QueueUnknown, held, held, fmt.Sprintf("the queue has no fresh reading (%s): the present %s are held", why, replicas(held))})
+		if now.Sub(m.QueueUnknownSince) >= f.SQS.ErrorAfter-f.SQS.StaleAfter {
+			failure = fmt.Sprintf("the queue of %s has had no fresh reading since %s: %s", f.ID, m.QueueUnknownSince.UTC().Format(time.RFC3339), why)
+		}
+		return steps, failure
+	}
+	m.QueueUnknownSince = time.Time{}
+	asked := backlog(q, *f.SQS)
+	raw := min(max(asked, f.lo), f.hi)
+	steps = append(steps, Step{Demand, asked, asked, describeBacklog(q, *f.SQS, asked)})
+
+	// A fall is followed late, and only by what runs: an old demand asks for no
+	// new pod and takes no share from anybody who has work now.
+	m.Demand = m.Demand.Add(now, raw, f.ScaleDownStabilization)
+	smoothed := raw
+	if recent, ok := m.Demand.Max(now, f.ScaleDownStabilization); ok && recent > raw {
+		smoothed = min(max(raw, min(recent, f.state.SpecReplicas)), f.hi)
+	}
+	f.demand = DemandPlan{Known: true, Backlog: asked, Raw: raw, Smoothed: smoothed}
+	return steps, ""
+}
+
+func describeBacklog(q metrics.Queue, s SQS, asked int) string {
+	text := fmt.Sprintf("%d visible and %d in flight", q.Visible, q.InFlight)
+	if s.IncludeDelayed {
+		text = fmt.Sprintf("%d visible, %d in flight and %d delayed", q.Visible, q.InFlight, q.Delayed)
+	}
+	return fmt.Sprintf("the queue asks for %s: %s at %d messages per pod", replicas(asked), text, s.MessagesPerPod)
+}
+
+// replicas writes a number of replicas for a person.
+func replicas(n int) string {
+	if n == 1 {
+		return "1 replica"
+	}
+	return fmt.Sprintf("%d replicas", n)
+}
+
+// connections writes a number of connections for a person.
+func connections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
+}

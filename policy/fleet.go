@@ -1,0 +1,365 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// fleetMaxAge is how old the state of pods and replicas may be. Watches deliver
+// it within a second; half a minute without means the API server is away.
+const fleetMaxAge = 30 * time.Second
+
+// fleet is one workload as one decision sees it.
+type fleet struct {
+	Workload
+	state metrics.Fleet
+	// known is whether there is any state, frozen whether and why nobody may
+	// scale out.
+	known  bool
+	frozen *Refusal
+	memory WorkloadMemory
+
+	uses     []use
+	pods     []pod // that may hold connections
+	departed []departed
+
+	// By constraint: what one more pod costs, and whether a pod must fit.
+	cost []int
+	fits []bool
+	// kept[k][n] is what the n pods with the largest grants hold of constraint
+	// k, of those that are not terminating; leaving is what the others hold.
+	kept    [][]int
+	leaving []int
+	// staying counts the pods that are not terminating; coming is how many more
+	// may appear without another word from us.
+	staying int
+	coming  int
+
+	lo, hi int // bounds on replicas
+	demand DemandPlan
+
+	share, ceiling int
+	limit          limit // what the ceiling follows from
+
+	// replaced is what is granted by use, admissions of this plan included,
+	// while pods may only be replaced.
+	replaced []int
+}
+
+// use is a Use with what the server says of it.
+type use struct {
+	Use
+	server   *server
+	database string // on the server, resolved
+	perPod   int    // connections that one more pod is counted as
+}
+
+// pod is a pod that may hold connections, with its connections by use.
+type pod struct {
+	metrics.Pod
+	grants   []int
+	observed []int
+	excused  []int
+}
+
+// departed is a pod that is gone, with its connections by use.
+type departed struct {
+	Departed
+	grants   []int
+	observed []int
+}
+
+// hpaFlight is how long the HPA may take from asking for a value to acting on
+// it, and Kubernetes to show it: an API server under load takes seconds.
+const hpaFlight = 5 * time.Second
+
+// kedaMaxReplicas is KEDA's default for maxReplicaCount.
+const kedaMaxReplicas = 100
+
+// newFleet looks a workload up in the readings.
+func newFleet(now time.Time, w Workload, servers []*server, s Snapshot, m WorkloadMemory) *fleet {
+	f := &fleet{Workload: w, memory: m}
+	reading := s.Fleets[w.ID]
+	f.state, f.known = reading.At(now, fleetMaxAge)
+	if !f.known {
+		f.frozen = &Refusal{ReplicasUnknown, "pods and replicas: " + reading.Why(now, fleetMaxAge)}
+		if f.state, f.known = reading.Last(); !f.known {
+			f.state, f.known = m.Fleet, m.FleetKnown
+		}
+	}
+	f.memory.Fleet, f.memory.FleetKnown = f.state, f.known
+	f.bounds()
+	for _, u := range w.Databases {
+		f.uses = append(f.uses, f.newUse(u, servers))
+	}
+	if w.Refusal != nil && f.frozen == nil {
+		f.frozen = w.Refusal
+	}
+	f.grant()
+	f.depart(now)
+	return f
+}
+
+// bounds narrows the ScaledObject's own bounds by the policy's.
+func (f *fleet) bounds() {
+	f.hi = f.state.MaxReplicas
+	if f.hi == 0 {
+		f.hi = kedaMaxReplicas
+	}
+	if f.MaxReplicas != nil {
+		f.hi = min(f.hi, *f.MaxReplicas)
+	}
+	f.lo = min(f.hi, max(f.MinReplicas, f.state.MinReplicas))
+}
+
+// newUse finds the server that a use is on, and freezes the workload where that
+// is unknown or turns its login away.
+func (f *fleet) newUse(u Use, servers []*server) use {
+	out := use{Use: u, perPod: u.ConnectionsPerPod}
+	i := slices.IndexFunc(servers, func(s *server) bool {
+		return slices.ContainsFunc(s.policies, func(p Database) bool { return p.ID == u.Database })
+	})
+	out.server = servers[i]
+	if out.server.unknown != "" {
+		f.freeze(DatabaseUnknown, fmt.Sprintf("%s: %s", u.Database, out.server.unknown))
+		return out
+	}
+	out.database = u.DatabaseName
+	if out.database == "" {
+		out.database = out.server.data.Name
+	}
+	switch login, ok := out.login(); {
+	case !ok:
+		f.freeze(DatabaseUnknown, fmt.Sprintf("%s: not yet asked what limits user %q in database %q", u.Database, u.User, out.database))
+	case login.Refused != "":
+		f.freeze(Unauthorized, fmt.Sprintf("%s: %s", u.Database, login.Refused))
+	}
+	return out
+}
+
+// freeze keeps the workload from scaling out; the first cause is the one named.
+func (f *fleet) freeze(reason Reason, sentence string) {
+	if f.frozen == nil {
+		f.frozen = &Refusal{reason, sentence}
+	}
+}
+
+func (u use) login() (metrics.Login, bool) {
+	i := slices.IndexFunc(u.server.data.Logins, func(l metrics.Login) bool {
+		return l.User == u.User && l.Database == u.database
+	})
+	if i < 0 {
+		return metrics.Login{}, false
+	}
+	return u.server.data.Logins[i], true
+}
+
+// grant counts what each pod may hold: what was stamped on it or else what its
+// policy declares, but never less than it was counted as before.
+func (f *fleet) grant() {
+	for _, p := range f.state.Pods {
+		admitted := f.memory.Admitted[p.UID]
+		if p.Finished || (p.Gated && admitted == nil) {
+			continue
+		}
+		out := pod{Pod: p, grants: make([]int, len(f.uses)), observed: make([]int, len(f.uses)), excused: make([]int, len(f.uses))}
+		for i, u := range f.uses {
+			granted, stamped := p.Grant[u.Database.String()]
+			if !stamped {
+				granted = u.ConnectionsPerPod
+			}
+			out.grants[i] = max(granted, admitted[u.Database], f.memory.Pods[p.UID].Grants[u.Database])
+		}
+		f.pods = append(f.pods, out)
+	}
+}
+
+// depart notes pods that were counted before and are gone now. Nothing is
+// released by that.
+func (f *fleet) depart(now time.Time) {
+	living := map[string]bool{}
+	for _, p := range f.pods {
+		living[p.UID] = true
+	}
+	gone := slices.Clone(f.memory.Departed)
+	for _, uid := range slices.Sorted(maps.Keys(f.memory.Pods)) {
+		if !living[uid] {
+			gone = append(gone, Departed{PodMemory: f.memory.Pods[uid], UID: uid, At: now})
+		}
+	}
+	for _, d := range gone {
+		if living[d.UID] {
+			continue // a stale state was shown in between
+		}
+		out := departed{Departed: d, grants: make([]int, len(f.uses)), observed: make([]int, len(f.uses))}
+		for i, u := range f.uses {
+			if u.releases(d.At) && u.server.data.Attribution == metrics.ByAddress {
+				continue // whatever it still holds is visible, as ghosts
+			}
+			out.grants[i] = d.Grants[u.Database]
+		}
+		f.departed = append(f.departed, out)
+	}
+}
+
+// releases reports whether the server's reading shows what a pod that was gone
+// at left still holds.
+func (u use) releases(left time.Time) bool {
+	return u.server.unknown == "" && !u.server.full && u.server.began.After(left)
+}
+
+// release lets go of departed pods where sessions can't be told apart by pod: a
+// reading that began after they left shows no more than the living pods' grants.
+func (f *fleet) release() {
+	for i := range f.departed {
+		d := &f.departed[i]
+		for u := range f.uses {
+			if f.uses[u].releases(d.At) && d.observed[u] == 0 {
+				d.grants[u] = 0
+			}
+		}
+	}
+}
+
+// raiseGrants lets no pod count as less than it was seen to hold.
+func (f *fleet) raiseGrants() {
+	for i := range f.pods {
+		for u := range f.uses {
+			f.pods[i].grants[u] = max(f.pods[i].grants[u], f.pods[i].observed[u])
+		}
+	}
+}
+
+// observe learns from the pods what one of them opens. Where more than one pod
+// is seen the largest is left out: a container that restarted in mid-query holds
+// two pools for a while, and that one pod's own grant already says so.
+func (f *fleet) observe(now time.Time) {
+	perPod := maps.Clone(f.memory.PerPod)
+	if perPod == nil {
+		perPod = map[metrics.ID]Peak{}
+	}
+	for i := range f.uses {
+		u := &f.uses[i]
+		if u.server.unknown != "" {
+			continue
+		}
+		window := u.server.window()
+		if u.server.data.Attribution == metrics.ByAddress && !u.server.full {
+			var seen []int
+			for _, p := range f.pods {
+				if p.observed[i] > 0 {
+					seen = append(seen, p.observed[i])
+				}
+			}
+			slices.Sort(seen)
+			if n := len(seen); n > 0 {
+				perPod[u.Database] = perPod[u.Database].Add(u.server.began, seen[max(0, n-2)], window)
+			}
+		}
+		if most, ok := perPod[u.Database].Max(now, window); ok {
+			u.perPod = max(u.perPod, most)
+		}
+	}
+	f.memory.PerPod = perPod
+}
+
+// on returns what connections by use amount to on one constraint.
+func (f *fleet) on(c *constraint, byUse []int) int {
+	sum := 0
+	for i, u := range f.uses {
+		if u.server == c.server && c.def.Counts(u.User, u.database) {
+			sum += byUse[i]
+		}
+	}
+	return sum
+}
+
+// measure fills in what the fleet holds and would need of each constraint.
+func (f *fleet) measure(now time.Time, all []*constraint) {
+	perPod := make([]int, len(f.uses))
+	for i, u := range f.uses {
+		perPod[i] = u.perPod
+	}
+	f.cost = make([]int, len(all))
+	f.fits = make([]bool, len(all))
+	f.leaving = make([]int, len(all))
+	f.kept = make([][]int, len(all))
+	f.replaced = make([]int, len(f.uses))
+	for _, p := range f.pods {
+		if !p.Terminating {
+			f.staying++
+		}
+		for i, granted := range p.grants {
+			f.replaced[i] += granted
+		}
+	}
+	for k, c := range all {
+		f.cost[k] = f.on(c, perPod)
+		f.fits[k] = f.mustFit(c)
+		var held []int
+		for _, p := range f.pods {
+			if p.Terminating {
+				f.leaving[k] += f.on(c, p.grants)
+			} else {
+				held = append(held, f.on(c, p.grants))
+			}
+		}
+		slices.SortFunc(held, func(a, b int) int { return b - a })
+		f.kept[k] = make([]int, 1, len(held)+1)
+		for _, h := range held {
+			f.kept[k] = append(f.kept[k], f.kept[k][len(f.kept[k])-1]+h)
+		}
+	}
+	if f.Mode != Gate {
+		// Without the gate whatever Kubernetes was told will happen.
+		told, _ := f.memory.Told.Max(now, f.state.HPA.ScaleDownStabilization+hpaFlight)
+		f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)
+	}
+}
+
+// mustFit reports whether a pod of this workload has to fit under a constraint:
+// it is refused by it, or takes from what everybody on the server shares.
+func (f *fleet) mustFit(c *constraint) bool {
+	for _, u := range f.uses {
+		if u.server != c.server || !c.def.Counts(u.User, u.database) {
+			continue
+		}
+		if c.def.User == "" && c.def.Database == "" {
+			return true
+		}
+		if login, ok := u.login(); ok && slices.Contains(login.Constraints, c.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// podsFor is how many pods n replicas can be at once. Without the gate a rollout
+// adds its surge.
+func (f *fleet) podsFor(n int) int {
+	if f.Mode == Gate || n == 0 {
+		return n
+	}
+	return n + f.state.MaxSurge.Up(n)
+}
+
+// need is what n replicas need of constraint k once whatever is leaving has
+// left: what the pods hold that stay, and the cost of those that come.
+func (f *fleet) need(n, k int) int { return f.needPods(f.podsFor(n), k) }
+
+func (f *fleet) needPods(pods, k int) int {
+	if pods <= f.staying {
+		return f.kept[k][pods]
+	}
+	return f.kept[k][f.staying] + (pods-f.staying)*f.cost[k]
+}
+
+// committed is what the fleet holds of constraint k, or will without another
+// word from us.
+func (f *fleet) committed(k int) int {
+	return f.leaving[k] + f.needPods(f.staying+f.coming, k)
+}
