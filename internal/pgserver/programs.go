@@ -29,14 +29,18 @@ type programs struct {
 	major            int
 }
 
+// usualDirectories are patterns of where packages put the server's programs,
+// which most keep out of PATH.
+var usualDirectories = []string{
+	"/usr/lib/postgresql/*/bin", // Debian, Ubuntu
+	"/usr/pgsql-*/bin",          // the PostgreSQL project's RPM packages
+	"/usr/local/pgsql/bin",      // built from source
+}
+
 // findPrograms looks in PATH, then in the directories of the usual packages
 // (newest version first), then asks pg_config.
-func findPrograms(ctx context.Context) (programs, error) {
-	directories := programDirectories(ctx, []string{
-		"/usr/lib/postgresql/*/bin", // Debian, Ubuntu
-		"/usr/pgsql-*/bin",          // the PostgreSQL project's RPM packages
-		"/usr/local/pgsql/bin",      // built from source
-	})
+func findPrograms(ctx context.Context, usual []string) (programs, error) {
+	directories := programDirectories(ctx, usual)
 	var tooOld error
 	for _, dir := range directories {
 		p := programs{initdb: filepath.Join(dir, "initdb"), postgres: filepath.Join(dir, "postgres")}
@@ -99,10 +103,14 @@ func programDirectories(ctx context.Context, patterns []string) []string {
 
 var number = regexp.MustCompile(`\d+`)
 
-// versionIn returns the first number in a path such as
+// versionIn returns the last number in a path such as
 // /usr/lib/postgresql/15/bin, 0 if it has none.
 func versionIn(path string) int {
-	n, _ := strconv.Atoi(number.FindString(path))
+	all := number.FindAllString(path, -1)
+	if len(all) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(all[len(all)-1]) // too long to be a version: the largest
 	return n
 }
 

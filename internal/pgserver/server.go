@@ -46,7 +46,8 @@ type Server struct {
 	dataDir  string
 	logPath  string
 	port     int
-	release  func() bool // takes the hold off the context given to Start
+	release  func() bool // lets go of the context given to Start
+	watchdog *watchdog   // clears up if this process is killed
 
 	mu       sync.Mutex
 	settings map[string]string
@@ -75,7 +76,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		s.settings = map[string]string{}
 	}
 	var err error
-	if s.programs, err = findPrograms(ctx); err != nil {
+	if s.programs, err = findPrograms(ctx, usualDirectories); err != nil {
 		return nil, err
 	}
 	if s.account, err = chooseAccount(); err != nil {
@@ -87,16 +88,24 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	s.dataDir = filepath.Join(s.dir, "data")
 	s.logPath = filepath.Join(s.dir, "server.log")
 
-	if err = s.initialize(ctx); err == nil {
-		err = s.firstBoot(ctx)
-	}
-	if err != nil {
+	if err = s.create(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	s.mu.Lock() // a context that has just ended stops the server at once
 	defer s.mu.Unlock()
 	s.release = context.AfterFunc(ctx, func() { _ = s.Stop() })
 	return s, nil
+}
+
+// create goes from an empty directory to a server that accepts connections.
+func (s *Server) create(ctx context.Context) error {
+	if err := s.startWatchdog(); err != nil {
+		return fmt.Errorf("start the watchdog of PostgreSQL: %w", err)
+	}
+	if err := s.initialize(ctx); err != nil {
+		return err
+	}
+	return s.firstBoot(ctx)
 }
 
 // initialize creates the data directory. It takes about half a second; a
@@ -251,6 +260,25 @@ func (s *Server) Resume() error {
 	return s.running.resume()
 }
 
+// Demote restarts the server as a standby, in recovery and read-only, as one
+// that lost a failover. SELECT pg_promote() makes it a primary again.
+// PostgreSQL does not start a standby with fewer max_connections than it had
+// as a primary.
+func (s *Server) Demote(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return ErrStopped
+	}
+	if err := s.halt((*postmaster).shutDown); err != nil {
+		return err
+	}
+	if err := s.write("standby.signal", ""); err != nil {
+		return err
+	}
+	return s.boot(ctx, s.settings)
+}
+
 // Stop ends the server and removes its directory. Further calls do nothing.
 func (s *Server) Stop() error {
 	s.mu.Lock()
@@ -262,7 +290,11 @@ func (s *Server) Stop() error {
 	if s.release != nil {
 		s.release()
 	}
-	return errors.Join(s.halt((*postmaster).shutDown), os.RemoveAll(s.dir))
+	if err := s.halt((*postmaster).shutDown); err != nil {
+		// What cannot be ended here is left to the watchdog.
+		return errors.Join(err, s.watchdog.pipe.Close())
+	}
+	return errors.Join(removeSharedMemory(s.dataDir), os.RemoveAll(s.dir), s.watchdog.dismiss())
 }
 
 // halt takes the server down by the given means.

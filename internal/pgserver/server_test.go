@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 
 	"github.com/keda-headroom/headroom/internal/pgserver"
 	"github.com/keda-headroom/headroom/internal/pgserver/pgtest"
+	"github.com/keda-headroom/headroom/internal/steadyport"
 )
 
 // patience is for machines slower than this test's author can imagine.
@@ -326,6 +329,102 @@ func TestFailedRestart(t *testing.T) {
 	if got := ask(t, connect(t, s.SuperuserDSN()), "SHOW max_connections"); got != "12" {
 		t.Errorf("max_connections is %s, want 12", got)
 	}
+}
+
+// A demoted server is a standby until it is promoted.
+func TestDemote(t *testing.T) {
+	t.Parallel()
+	s := pgtest.Start(t, nil)
+	inRecovery := func() string {
+		return ask(t, connect(t, s.SuperuserDSN()), "SELECT pg_is_in_recovery()::text")
+	}
+	if got := inRecovery(); got != "false" {
+		t.Errorf("a new server: in recovery is %s", got)
+	}
+	if err := s.Demote(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := inRecovery(); got != "true" {
+		t.Errorf("demoted: in recovery is %s", got)
+	}
+	pgtest.Exec(t, s, "SELECT pg_promote()")
+	if got := inRecovery(); got != "false" {
+		t.Errorf("promoted: in recovery is %s", got)
+	}
+	if err := s.Restart(deadline(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := inRecovery(); got != "false" {
+		t.Errorf("promoted and restarted: in recovery is %s", got)
+	}
+}
+
+// Two servers can be told apart by PostgreSQL's own means.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	const identity = "SELECT system_identifier::text FROM pg_control_system()"
+	a, b := pgtest.Start(t, nil), pgtest.Start(t, nil)
+	if a, b := ask(t, connect(t, a.SuperuserDSN()), identity), ask(t, connect(t, b.SuperuserDSN()), identity); a == b {
+		t.Errorf("both servers are %s", a)
+	}
+}
+
+// A port that is asked for is used, or the reason why not is given.
+func TestPort(t *testing.T) {
+	t.Parallel()
+	port, err := steadyport.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := pgserver.Start(deadline(t), pgserver.Options{Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop() })
+	if want := fmt.Sprintf("127.0.0.1:%d", port); s.Addr() != want {
+		t.Errorf("address %s, want %s", s.Addr(), want)
+	}
+	if second, err := pgserver.Start(deadline(t), pgserver.Options{Port: port}); err == nil {
+		_ = second.Stop()
+		t.Error("two servers on one port")
+	} else if !strings.Contains(err.Error(), "Address already in use") {
+		t.Errorf("the error does not name the reason: %v", err)
+	}
+}
+
+// A server that dies by itself can be started again.
+func TestDeath(t *testing.T) {
+	t.Parallel()
+	dir := parentDir(t)
+	s, err := pgserver.Start(deadline(t), pgserver.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop() })
+	files, err := filepath.Glob(filepath.Join(dir, "*", "data", "postmaster.pid"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("postmaster.pid: %v (%v)", files, err)
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(data), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the server runs again", func() bool {
+		if err := s.Start(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(files[0])
+		return err == nil && !strings.HasPrefix(string(data), first+"\n")
+	})
+	pgtest.Exec(t, s, "SELECT 1")
 }
 
 // The end of the context is the end of the server.
