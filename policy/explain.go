@@ -58,7 +58,7 @@ func Explain(now time.Time, g Group, s Snapshot, l Ledger, workload metrics.ID) 
 			e.Databases = append(e.Databases, d)
 		}
 	}
-	for _, in := range inputs(think(now, g, s, l), w) {
+	for _, in := range inputs(think(now, g, s, l), w, s) {
 		if change, found := in.smallest(now, g, s, l, workload, e.Plan.Target); found {
 			e.Changes = append(e.Changes, change)
 		}
@@ -101,10 +101,10 @@ func (in input) smallest(now time.Time, g Group, s Snapshot, l Ledger, workload 
 }
 
 // inputs lists what can be changed about a workload's decision.
-func inputs(t thought, w Workload) []input {
+func inputs(t thought, w Workload, s Snapshot) []input {
 	i := slices.IndexFunc(t.fleets, func(f *fleet) bool { return f.ID == w.ID })
 	f := t.fleets[i]
-	list := []input{backlogInput(w), maxReplicasInput(f), minReplicasInput(f), priorityInput(f)}
+	list := []input{backlogInput(w, s.Queues[w.ID]), maxReplicasInput(f), minReplicasInput(f), priorityInput(f)}
 	for _, u := range f.uses {
 		if u.server.unknown == "" {
 			list = append(list, perPodInput(w.ID, u))
@@ -121,14 +121,14 @@ func inputs(t thought, w Workload) []input {
 // farAway bounds how far an input is changed.
 const farAway = 1_000_000_000
 
-func backlogInput(w Workload) input {
-	return input{name: "messages visible", unit: "messages", sign: 1, most: farAway, apply: func(value int64, g Group, s Snapshot, l Ledger) (Group, Snapshot, Ledger) {
-		r := s.Queues[w.ID]
-		q, known := r.Last()
-		if !known {
-			return g, s, l
-		}
-		q.Visible += value
+func backlogInput(w Workload, r metrics.Reading[metrics.Queue]) input {
+	q, known := r.Last()
+	if !known {
+		return input{}
+	}
+	return input{name: "messages visible", unit: "messages", from: q.Visible, sign: 1, most: farAway, apply: func(value int64, g Group, s Snapshot, l Ledger) (Group, Snapshot, Ledger) {
+		q := q
+		q.Visible = value
 		s.Queues = with(s.Queues, w.ID, metrics.Known(q, r.Began()))
 		return g, s, l
 	}}
@@ -216,7 +216,8 @@ func sessionsInput(c *constraint, name string, from int, counts []int) input {
 }
 
 func with[K comparable, V any](m map[K]V, key K, value V) map[K]V {
-	out := maps.Clone(m)
+	out := map[K]V{}
+	maps.Copy(out, m)
 	out[key] = value
 	return out
 }
