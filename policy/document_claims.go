@@ -1,0 +1,56 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// docClaim is a thing that one document alone may govern.
+type docClaim struct {
+	what string // "database", "workload" or "ScaledObject"
+	id   metrics.ID
+}
+
+// docClaims are the documents that govern things.
+type docClaims map[docClaim]Document
+
+// claimed calls do with everything that a document claims, and where.
+func (d Document) claimed(do func(claim docClaim, path string)) {
+	id := func(name string) metrics.ID { return metrics.ID{Namespace: d.Source.Namespace, Name: name} }
+	for i, database := range d.policy.Databases {
+		do(docClaim{"database", id(database.Name)}, fmt.Sprintf("databases[%d].name", i))
+	}
+	for i, w := range d.policy.Workloads {
+		do(docClaim{"workload", id(w.Name)}, fmt.Sprintf("workloads[%d].name", i))
+		if w.ScaledObjectRef != nil {
+			do(docClaim{"ScaledObject", id(w.ScaledObjectRef.Name)}, fmt.Sprintf("workloads[%d].scaledObjectRef.name", i))
+		}
+	}
+}
+
+// claim makes d govern everything that it claims.
+func (c docClaims) claim(d Document) {
+	d.claimed(func(claim docClaim, _ string) { c[claim] = d })
+}
+
+// conflicts says what of d another document governs already.
+func (c docClaims) conflicts(d Document) []Problem {
+	var problems []Problem
+	d.claimed(func(claim docClaim, path string) {
+		if older, taken := c[claim]; taken {
+			problems = append(problems, d.problem(SeverityError, CodeConflict, path, "", fmt.Sprintf(
+				"%s %s is governed by an older policy (%s): the oldest stays in force, and nothing of this one is",
+				claim.what, claim.id, older.place())))
+		}
+	})
+	return problems
+}
+
+// place names a document to a person.
+func (d Document) place() string {
+	if d.Source.Where == "" {
+		return fmt.Sprintf("line %d of another input", d.line)
+	}
+	return fmt.Sprintf("%s:%d", d.Source.Where, d.line)
+}

@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// docText is the rule for one kind of text. Everything in it but check can be
+// said in JSON Schema as well.
+type docText struct {
+	expected string         // ends the sentence "expected …"
+	enum     []string       // the only values, or nil
+	pattern  *regexp.Regexp // in the syntax that RE2 and ECMAScript share, or nil
+	most     int            // bytes; 0 is unlimited
+	check    func(string) bool
+}
+
+// obeyed reports whether text obeys the rule.
+func (t *docText) obeyed(text string) bool {
+	for _, allowed := range t.enum {
+		if text == allowed {
+			return true
+		}
+	}
+	return t.enum == nil &&
+		(t.most == 0 || len(text) <= t.most) &&
+		(t.pattern == nil || t.pattern.MatchString(text)) &&
+		(t.check == nil || t.check(text))
+}
+
+// Kubernetes' names: RFC 1123 labels and subdomains, as its API validates them.
+const (
+	docLabel     = `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
+	docSubdomain = docLabel + `(\.` + docLabel + `)*`
+)
+
+var docTexts = map[string]*docText{
+	"apiVersion": {
+		expected: APIVersion,
+		enum:     []string{APIVersion},
+	},
+	"kind": {
+		expected: Kind,
+		enum:     []string{Kind},
+	},
+	"mode": {
+		expected: "Observe, Target or Gate",
+		enum:     []string{string(Observe), string(Target), string(Gate)},
+	},
+	"name": {
+		expected: "a Kubernetes name: at most 253 lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit",
+		pattern:  regexp.MustCompile(`^` + docSubdomain + `$`),
+		most:     253,
+	},
+	"namespace": {
+		expected: "a namespace: at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit",
+		pattern:  regexp.MustCompile(`^` + docLabel + `$`),
+		most:     63,
+	},
+	"allowedNamespace": {
+		expected: `a namespace (at most 63 lower-case letters, digits and '-'), or "*" for any`,
+		pattern:  regexp.MustCompile(`^(\*|` + docLabel + `)$`),
+		most:     63,
+	},
+	"file": {
+		expected: "the absolute path of a file",
+		pattern:  regexp.MustCompile(`^/[^\x00-\x1f\x7f]+$`),
+		most:     4096, // PATH_MAX
+		check:    func(text string) bool { return !docLooksSecret(text) },
+	},
+	"env": {
+		expected: "the name of an environment variable: letters, digits and '_', not beginning with a digit",
+		pattern:  regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`),
+		most:     255,
+	},
+	"identifier": {
+		// NAMEDATALEN - 1: PostgreSQL cuts what is longer.
+		expected: "1 to 63 bytes with no control characters",
+		pattern:  regexp.MustCompile(`^[^\x00-\x1f\x7f]+$`),
+		most:     63,
+	},
+	"applicationName": {
+		// PostgreSQL cuts what is longer, and replaces every other character.
+		expected: "1 to 63 printable ASCII characters",
+		pattern:  regexp.MustCompile(`^[ -~]+$`),
+		most:     63,
+	},
+	"queueURL": {
+		expected: `the URL of a queue, such as "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"`,
+		pattern:  regexp.MustCompile(`^https?://[^/?#@\s]+(/[^/?#@\s]+)+$`),
+		most:     2048,
+		check:    docIsURL,
+	},
+	"queueName": {
+		expected: "the name of a queue: at most 80 letters, digits, '-' and '_', which may end in .fifo",
+		pattern:  regexp.MustCompile(`^[A-Za-z0-9_-]+(\.fifo)?$`),
+		most:     80,
+	},
+	"region": {
+		expected: `an AWS region, such as "eu-west-1"`,
+		pattern:  regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`),
+		most:     63,
+	},
+	"endpoint": {
+		expected: `the URL of a service, such as "http://127.0.0.1:9324"`,
+		pattern:  regexp.MustCompile(`^https?://[^/?#@\s]+(/[^?#@\s]*)?$`),
+		most:     2048,
+		check:    docIsURL,
+	},
+}
+
+// docIsURL reports whether text is a URL that names a host.
+func docIsURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Hostname() != "" && u.User == nil
+}
+
+// docSQSHost is how Amazon names the public endpoint of a region.
+var docSQSHost = regexp.MustCompile(`^sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?$`)
+
+// docRegionOf returns the region in the URL of a queue, "" where it shows none.
+func docRegionOf(queueURL string) string {
+	u, err := url.Parse(queueURL)
+	if err != nil {
+		return ""
+	}
+	found := docSQSHost.FindStringSubmatch(strings.ToLower(u.Hostname()))
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}
