@@ -1,0 +1,251 @@
+package scaler
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/policy"
+)
+
+// DefaultMaxPlanAge is how old a plan may be to be answered. Plans are a second
+// apart, so an older one means that this process was stopped or starved, and what
+// it knows is no longer so.
+const DefaultMaxPlanAge = 15 * time.Second
+
+// namedWorkloads is how many workloads an error names at most.
+const namedWorkloads = 10
+
+// Service answers KEDA from the planner's latest state: it takes no lock, does no
+// I/O and never waits, because KEDA sets no deadline and holds a lock of its own
+// while it asks.
+//
+// GetMetricSpec and StreamMetricSpec never fail, not even for a workload that
+// nobody knows or metadata that is wrong: while the spec is missing KEDA does not
+// apply its fallback, and an HPA without a spec scales on CPU. What is wrong is
+// said by the other calls:
+//
+//	InvalidArgument  the trigger's metadata is wrong
+//	NotFound         no policy governs the workload
+//	Unavailable      there is no plan yet, or no value that may be trusted; the
+//	                 HPA holds, and KEDA's fallback applies
+type Service struct {
+	pb.UnimplementedExternalScalerServer
+
+	state      func() *State
+	now        func() time.Time
+	maxPlanAge time.Duration
+	stopping   <-chan struct{}
+}
+
+// ServiceOptions say what a [Service] answers from. State is required.
+type ServiceOptions struct {
+	// State returns the latest state: [Planner.State].
+	State func() *State
+	// Stopping ends every stream when it is closed; nil never does.
+	Stopping <-chan struct{}
+	// MaxPlanAge is how old a plan may be to be answered, 0 for the default.
+	MaxPlanAge time.Duration
+	// Now is time.Now where it is nil.
+	Now func() time.Time
+}
+
+// NewService returns the service.
+func NewService(options ServiceOptions) *Service {
+	s := &Service{state: options.State, now: options.Now, maxPlanAge: options.MaxPlanAge, stopping: options.Stopping}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.maxPlanAge <= 0 {
+		s.maxPlanAge = DefaultMaxPlanAge
+	}
+	return s
+}
+
+// GetMetricSpec says that the metric's value is the number of replicas wanted.
+func (s *Service) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
+	return metricSpec(ref), nil
+}
+
+// GetMetrics returns the number of replicas that there should be, as one value.
+func (s *Service) GetMetrics(_ context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
+	ref := request.GetScaledObjectRef()
+	w, err := s.workload(s.state(), ref)
+	if err != nil {
+		return nil, err
+	}
+	if w.Failure != "" {
+		return nil, status.Error(codes.Unavailable, w.Failure)
+	}
+	whole, exact, err := encode(w.Value)
+	if err != nil {
+		return nil, status.Errorf(codes.Unavailable, "workload %s: %v", w.ID, err)
+	}
+	return &pb.GetMetricsResponse{MetricValues: []*pb.MetricValue{{
+		MetricName:       metricName(ref),
+		MetricValue:      whole,
+		MetricValueFloat: exact,
+	}}}, nil
+}
+
+// IsActive says whether the workload may go from zero to one, and must not go to
+// zero.
+func (s *Service) IsActive(_ context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
+	w, err := s.workload(s.state(), ref)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.IsActiveResponse{Result: w.Active}, nil
+}
+
+// workload returns the plan that ref asks for, or an error for KEDA that says
+// what to fix.
+func (s *Service) workload(state *State, ref *pb.ScaledObjectRef) (*policy.WorkloadPlan, error) {
+	id, err := parseRef(ref)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if !state.Planned() {
+		return nil, status.Error(codes.Unavailable,
+			"no plan yet: Headroom has just started, or no policy of it was valid so far (its log and headroom_policy_valid say which)")
+	}
+	w, ok := state.Workload(id)
+	if !ok {
+		return nil, status.Error(codes.NotFound, unknownWorkload(state, id))
+	}
+	if p, _ := state.Policy(id); p.ScaledObject != "" && ref.GetName() != "" && p.ScaledObject != ref.GetName() {
+		return nil, status.Errorf(codes.InvalidArgument,
+			"workload %s is governed for ScaledObject %q, and ScaledObject %q asks for it: two of them would each scale to the whole target; correct scaledObjectRef in the policy or workload in the trigger's metadata",
+			id, p.ScaledObject, ref.GetName())
+	}
+	if age := s.now().Sub(state.At); age > s.maxPlanAge {
+		return nil, status.Errorf(codes.Unavailable,
+			"the last plan is %s old, %s is allowed: Headroom was stopped or gets no CPU", age.Round(time.Second), s.maxPlanAge)
+	}
+	return w, nil
+}
+
+// unknownWorkload says which workloads of id's namespace are governed. Other
+// namespaces' are nobody's business there.
+func unknownWorkload(state *State, id metrics.ID) string {
+	var known []string
+	for _, w := range state.Set.Workloads {
+		if w.ID.Namespace == id.Namespace {
+			known = append(known, w.ID.Name)
+		}
+	}
+	if len(known) == 0 {
+		return fmt.Sprintf("no policy governs workload %s, nor any other in namespace %s: add a Policy there with a workload named %q",
+			id, id.Namespace, id.Name)
+	}
+	more := ""
+	if len(known) > namedWorkloads {
+		more = fmt.Sprintf(" and %d more", len(known)-namedWorkloads)
+		known = known[:namedWorkloads]
+	}
+	return fmt.Sprintf("no policy governs workload %s; in namespace %s there are %s%s: correct workload in the trigger's metadata, or add it to a Policy there",
+		id, id.Namespace, strings.Join(known, ", "), more)
+}
+
+// Keys of the trigger's metadata.
+const (
+	workloadKey        = "workload"
+	workloadFromEnvKey = "workloadFromEnv" // KEDA has put the variable's value here
+)
+
+// kedaKeys are KEDA's own, which it passes on.
+var kedaKeys = []string{"scalerAddress", "enableTLS", "unsafeSsl"}
+
+// parseRef returns the workload that a trigger names, or an error that says what
+// to fix in its metadata. A misspelt key is an error: whoever wrote it wanted
+// something that would not happen.
+func parseRef(ref *pb.ScaledObjectRef) (metrics.ID, error) {
+	if ref.GetNamespace() == "" {
+		return metrics.ID{}, fmt.Errorf("expected the namespace of a ScaledObject in the request, found none")
+	}
+	var unknown []string
+	for key := range ref.GetScalerMetadata() {
+		if key != workloadKey && key != workloadFromEnvKey && !slices.Contains(kedaKeys, strings.TrimSuffix(key, "FromEnv")) {
+			unknown = append(unknown, fmt.Sprintf("%q", key))
+		}
+	}
+	where := fmt.Sprintf("ScaledObject %s/%s: ", ref.GetNamespace(), ref.GetName())
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		return metrics.ID{}, fmt.Errorf("%sexpected scalerAddress and workload in the trigger's metadata, found unknown %s: everything else stands in the policy",
+			where, strings.Join(unknown, ", "))
+	}
+	name, given := ref.GetScalerMetadata()[workloadKey]
+	fromEnv, givenFromEnv := ref.GetScalerMetadata()[workloadFromEnvKey]
+	switch {
+	case given && givenFromEnv:
+		return metrics.ID{}, fmt.Errorf("%sexpected one of workload and workloadFromEnv in the trigger's metadata, found both", where)
+	case givenFromEnv:
+		name = fromEnv
+	case !given:
+		return metrics.ID{}, fmt.Errorf("%sexpected workload in the trigger's metadata, found none: name the workload of the policy, as in {scalerAddress: …, workload: order-workers}", where)
+	}
+	if name == "" {
+		return metrics.ID{}, fmt.Errorf("%sexpected the name of a workload as workload in the trigger's metadata, found nothing", where)
+	}
+	if strings.Contains(name, "/") {
+		return metrics.ID{}, fmt.Errorf("%sexpected the name of a workload in the ScaledObject's own namespace as workload, found %q: leave the namespace out", where, name)
+	}
+	return metrics.ID{Namespace: ref.GetNamespace(), Name: name}, nil
+}
+
+// metricSpec is the one metric of a trigger: a value of n means n replicas.
+func metricSpec(ref *pb.ScaledObjectRef) *pb.GetMetricSpecResponse {
+	return &pb.GetMetricSpecResponse{MetricSpecs: []*pb.MetricSpec{{
+		MetricName:      metricName(ref),
+		TargetSize:      1,
+		TargetSizeFloat: 1,
+	}}}
+}
+
+// maxMetricName bounds a name that comes from a request.
+const maxMetricName = 200
+
+// metricName names the metric of a trigger by its workload, or by its ScaledObject
+// where none is given. KEDA puts "s0-" before it and Kubernetes wants it to be one
+// segment of a path. Nothing is looked up by it.
+func metricName(ref *pb.ScaledObjectRef) string {
+	name := ref.GetScalerMetadata()[workloadKey]
+	if name == "" {
+		name = ref.GetScalerMetadata()[workloadFromEnvKey]
+	}
+	if name == "" {
+		name = ref.GetName()
+	}
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '-', r == '.':
+			return r
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, name)
+	if len(name) > maxMetricName {
+		name = name[:maxMetricName]
+	}
+	return strings.TrimRight("headroom-"+name, "-.")
+}
+
+// encode returns a value as KEDA's two fields. KEDA takes the float if it is above
+// 0 and the integer otherwise, so that both are 0 for 0; a KEDA that knows only
+// the integer gets the whole number of replicas that the value stands for.
+func encode(value float64) (whole int64, exact float64, err error) {
+	if math.IsNaN(value) || value < 0 || value > math.MaxInt32 {
+		return 0, 0, fmt.Errorf("the plan's value %v is not a number of replicas; this is a fault in Headroom, please report it", value)
+	}
+	return int64(math.Ceil(value)), value, nil
+}

@@ -1,0 +1,334 @@
+package scaler
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/poll"
+	"github.com/keda-headroom/headroom/policy"
+)
+
+// DefaultFleetInterval is how often fleets are read.
+const DefaultFleetInterval = time.Second
+
+// Kinds of sources, as metrics and logs name them.
+const (
+	sourceDatabase = "postgresql"
+	sourceQueue    = "sqs"
+	sourceFleets   = "fleets"
+)
+
+// Fleets is the state of every workload's pods, read together.
+type Fleets = map[metrics.ID]metrics.Fleet
+
+// Login is a user and a database on a server that workloads use. A Database of ""
+// is the one that the monitor itself is connected to.
+type Login struct{ User, Database string }
+
+// Open makes the sources. Its functions must not wait for anything. All are
+// required.
+type Open struct {
+	// Database opens the source of a database. logins returns the logins that are
+	// to be asked about at the time of each reading.
+	Database func(d policy.Database, logins func() []Login) (poll.Source[metrics.Database], error)
+	// Queue opens the source of a queue.
+	Queue func(q policy.SQS) (poll.Source[metrics.Queue], error)
+	// Fleets opens the source of all fleets.
+	Fleets func() (poll.Source[Fleets], error)
+}
+
+// SourcesOptions say how sources are made and who is told of their readings. Open
+// is required.
+type SourcesOptions struct {
+	Open Open
+	// FleetInterval is how often fleets are read, 0 for the default.
+	FleetInterval time.Duration
+	// Observe is told of every attempt to read, see [poll.Options].
+	Observe func(source, name string, began time.Time, duration time.Duration, err error)
+	// Refused is told of every reading in which a database refused our own login
+	// because it was full.
+	Refused func(database metrics.ID)
+	// Log gets each poll at debug; nil logs nothing.
+	Log *slog.Logger
+}
+
+// Sources keeps one poller for each distinct source of the policy in force. Make
+// one with [NewSources]; Close it when its planner has ended.
+type Sources struct {
+	options   SourcesOptions
+	changed   *poll.Signal
+	databases *poll.Set[databaseKey, metrics.Database]
+	queues    *poll.Set[queueKey, metrics.Queue]
+	fleets    *poll.Set[string, Fleets]
+
+	// held is what the policy in force reads. Use replaces it as a whole.
+	held atomic.Pointer[held]
+}
+
+type held struct {
+	databases map[metrics.ID]databaseSource
+	queues    map[metrics.ID]source[metrics.Queue] // by workload
+	fleets    source[Fleets]
+}
+
+// source is a handle, or why there is none.
+type source[T any] struct {
+	name   string
+	handle *poll.Handle[T]
+	err    error
+}
+
+func (s source[T]) reading() metrics.Reading[T] {
+	if s.err != nil {
+		return metrics.Unknown[T](s.err.Error())
+	}
+	if s.handle == nil {
+		return metrics.Reading[T]{}
+	}
+	return s.handle.Reading()
+}
+
+func (s source[T]) release() {
+	if s.handle != nil {
+		s.handle.Release()
+	}
+}
+
+type databaseSource struct {
+	source[metrics.Database]
+	key    databaseKey
+	logins *atomic.Pointer[[]Login] // shared by those who share the handle's poller
+}
+
+// databaseKey says what is read and how it is reached. Two policies of one server
+// are two sources: each may log in as somebody else and see something else.
+type databaseKey struct {
+	id      metrics.ID
+	reached string // the policy's engine part as JSON
+}
+
+// queueKey is what tells one queue from another; many workloads may share one.
+type queueKey struct{ url, name, region, endpoint string }
+
+// String names the queue in logs and metrics, other keys otherwise.
+func (k queueKey) String() string {
+	text := cmp.Or(k.url, k.name)
+	if k.region != "" {
+		text += " in " + k.region
+	}
+	if k.endpoint != "" {
+		text += " at " + k.endpoint
+	}
+	return text
+}
+
+// NewSources returns sources that read nothing yet.
+func NewSources(options SourcesOptions) *Sources {
+	if options.FleetInterval <= 0 {
+		options.FleetInterval = DefaultFleetInterval
+	}
+	if options.Refused == nil {
+		options.Refused = func(metrics.ID) {}
+	}
+	changed := poll.NewSignal()
+	s := &Sources{
+		options: options,
+		changed: changed,
+		databases: poll.NewSet[databaseKey, metrics.Database](poll.Options[databaseKey]{
+			Source: sourceDatabase, Name: func(k databaseKey) string { return k.id.String() },
+			Changed: changed, Observe: options.Observe, Log: options.Log,
+		}),
+		queues: poll.NewSet[queueKey, metrics.Queue](poll.Options[queueKey]{
+			Source: sourceQueue, Changed: changed, Observe: options.Observe, Log: options.Log,
+		}),
+		fleets: poll.NewSet[string, Fleets](poll.Options[string]{
+			Source: sourceFleets, Changed: changed, Observe: options.Observe, Log: options.Log,
+		}),
+	}
+	s.held.Store(&held{})
+	return s
+}
+
+// Changed is received from when a reading was made or failed.
+func (s *Sources) Changed() <-chan struct{} { return s.changed.C() }
+
+// Use makes set the policy whose sources are read. What both policies read goes
+// on being polled, with its last reading. One call at a time.
+func (s *Sources) Use(set policy.Set) {
+	before := s.held.Load()
+	now := &held{databases: map[metrics.ID]databaseSource{}, queues: map[metrics.ID]source[metrics.Queue]{}}
+	for _, d := range set.Databases {
+		now.databases[d.ID] = s.database(d, loginsOf(set, d.ID), before.databases[d.ID])
+	}
+	for _, w := range set.Workloads {
+		if w.SQS != nil {
+			now.queues[w.ID] = s.queue(*w.SQS)
+		}
+	}
+	if len(set.Workloads) > 0 {
+		now.fleets.name = sourceFleets
+		now.fleets.handle, now.fleets.err = s.fleets.Acquire(sourceFleets, s.options.Open.Fleets,
+			poll.Settings{Interval: s.options.FleetInterval})
+	}
+	s.held.Store(now)
+	before.release()
+}
+
+// database acquires the source of d, which is asked about logins from now on.
+func (s *Sources) database(d policy.Database, logins []Login, before databaseSource) databaseSource {
+	reached, err := json.Marshal(d.PostgreSQL)
+	if err != nil {
+		return databaseSource{source: source[metrics.Database]{name: d.ID.String(), err: err}}
+	}
+	out := databaseSource{key: databaseKey{id: d.ID, reached: string(reached)}, logins: new(atomic.Pointer[[]Login])}
+	out.name = d.ID.String()
+	sameSource := before.handle != nil && before.key == out.key
+	if sameSource {
+		out.logins = before.logins
+	}
+	asked := out.logins.Swap(&logins)
+	out.handle, out.err = s.databases.Acquire(out.key, func() (poll.Source[metrics.Database], error) {
+		opened, err := s.options.Open.Database(d, func() []Login { return *out.logins.Load() })
+		if err != nil {
+			return nil, err
+		}
+		return refusals{Source: opened, refused: func() { s.options.Refused(d.ID) }}, nil
+	}, poll.Settings{Interval: d.PollInterval})
+	if sameSource && out.err == nil && asked != nil && !slices.Equal(*asked, logins) {
+		out.handle.Poke() // the last reading doesn't speak of the new logins
+	}
+	return out
+}
+
+// queue acquires the source of q.
+func (s *Sources) queue(q policy.SQS) source[metrics.Queue] {
+	key := queueKey{url: q.QueueURL, name: q.QueueName, region: q.Region, endpoint: q.Endpoint}
+	out := source[metrics.Queue]{name: key.String()}
+	out.handle, out.err = s.queues.Acquire(key, func() (poll.Source[metrics.Queue], error) { return s.options.Open.Queue(q) },
+		poll.Settings{Interval: q.PollInterval})
+	return out
+}
+
+// loginsOf returns the logins that workloads use on a database, each once, in a
+// stable order.
+func loginsOf(set policy.Set, database metrics.ID) []Login {
+	var logins []Login
+	for _, w := range set.Workloads {
+		for _, use := range w.Databases {
+			if use.Database == database {
+				logins = append(logins, Login{User: use.User, Database: use.DatabaseName})
+			}
+		}
+	}
+	slices.SortFunc(logins, func(a, b Login) int {
+		return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Database, b.Database))
+	})
+	return slices.Compact(logins)
+}
+
+// Snapshot returns the latest readings of a group.
+func (s *Sources) Snapshot(g policy.Group) policy.Snapshot {
+	held := s.held.Load()
+	out := policy.Snapshot{
+		Databases: make(map[metrics.ID]metrics.Reading[metrics.Database], len(g.Databases)),
+		Queues:    make(map[metrics.ID]metrics.Reading[metrics.Queue], len(g.Workloads)),
+		Fleets:    make(map[metrics.ID]metrics.Reading[metrics.Fleet], len(g.Workloads)),
+	}
+	for _, d := range g.Databases {
+		out.Databases[d.ID] = held.databases[d.ID].reading()
+	}
+	fleets := held.fleets.reading()
+	for _, w := range g.Workloads {
+		out.Queues[w.ID] = held.queues[w.ID].reading()
+		out.Fleets[w.ID] = fleetOf(fleets, w.ID)
+	}
+	return out
+}
+
+// fleetOf returns one workload's part of a reading of all fleets.
+func fleetOf(fleets metrics.Reading[Fleets], id metrics.ID) metrics.Reading[metrics.Fleet] {
+	all, ok := fleets.Last()
+	if !ok {
+		return metrics.Reading[metrics.Fleet]{}.Failed(fleets.Problem())
+	}
+	fleet, ok := all[id]
+	if !ok {
+		return metrics.Unknown[metrics.Fleet](fmt.Sprintf("there are fleets, but none of %s among them", id))
+	}
+	return metrics.Known(fleet, fleets.Began()).Failed(fleets.Problem())
+}
+
+// ReadingTime says when the last good reading of a source began.
+type ReadingTime struct {
+	Source, Name string
+	Began        time.Time // the zero time where there was none
+}
+
+// ReadingTimes returns the time of every source's last good reading, each source
+// once.
+func (s *Sources) ReadingTimes() []ReadingTime {
+	held := s.held.Load()
+	var out []ReadingTime
+	for _, d := range held.databases {
+		out = append(out, ReadingTime{sourceDatabase, d.name, d.reading().Began()})
+	}
+	seen := map[string]bool{}
+	for _, q := range held.queues {
+		if !seen[q.name] {
+			seen[q.name] = true
+			out = append(out, ReadingTime{sourceQueue, q.name, q.reading().Began()})
+		}
+	}
+	if held.fleets.name != "" {
+		out = append(out, ReadingTime{sourceFleets, held.fleets.name, held.fleets.reading().Began()})
+	}
+	return out
+}
+
+// Close stops every poller and waits until its source is closed. Readings stay as
+// they are.
+func (s *Sources) Close() {
+	s.databases.Close()
+	s.queues.Close()
+	s.fleets.Close()
+}
+
+func (h *held) release() {
+	for _, d := range h.databases {
+		d.release()
+	}
+	for _, q := range h.queues {
+		q.release()
+	}
+	h.fleets.release()
+}
+
+// refusals counts the readings that say that our own login was refused.
+type refusals struct {
+	poll.Source[metrics.Database]
+	refused func()
+}
+
+func (r refusals) Read(ctx context.Context) (metrics.Database, error) {
+	d, err := r.Source.Read(ctx)
+	if err == nil && d.Full {
+		r.refused()
+	}
+	return d, err
+}
+
+// Close closes the source if it can be closed.
+func (r refusals) Close() error {
+	if closer, ok := r.Source.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}

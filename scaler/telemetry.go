@@ -1,0 +1,117 @@
+package scaler
+
+import (
+	"time"
+
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keda-headroom/headroom/internal/buildinfo"
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// Telemetry counts what happens, for Prometheus. What was decided is not counted
+// here: [PlanCollector] reads it off the current plans. Its methods may be called
+// at any time from anywhere. docs/metrics.md describes every metric.
+type Telemetry struct {
+	// GRPC counts calls; it goes into [ServerOptions].
+	GRPC *grpcprom.ServerMetrics
+
+	reads         *prometheus.CounterVec
+	readDuration  *prometheus.HistogramVec
+	planDuration  prometheus.Histogram
+	refusals      *prometheus.CounterVec
+	awsRequests   *prometheus.CounterVec
+	policyReloads *prometheus.CounterVec
+	policies      policyCollector
+	dropped       prometheus.Counter
+}
+
+// Values of the label result.
+const (
+	resultOK    = "ok"
+	resultError = "error"
+)
+
+func result(err error) string {
+	if err != nil {
+		return resultError
+	}
+	return resultOK
+}
+
+// NewTelemetry returns telemetry whose metrics are registered with registerer. It
+// panics where one of their names is taken already, as two of these would.
+func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telemetry {
+	t := &Telemetry{
+		GRPC: grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
+			grpcprom.WithHistogramBuckets([]float64{0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5}))),
+		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "headroom_reads_total",
+			Help: "Attempts to read a source.",
+		}, []string{"source", "result"}),
+		readDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "headroom_read_duration_seconds",
+			Help:    "How long attempts to read a source took.",
+			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+		}, []string{"source"}),
+		planDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "headroom_plan_duration_seconds",
+			Help:    "How long it took to decide for all groups.",
+			Buckets: []float64{0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5},
+		}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "headroom_database_refusals_total",
+			Help: "Readings in which the database refused Headroom's own login because no connection was free (SQLSTATE 53300).",
+		}, []string{"database_namespace", "database"}),
+		awsRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "headroom_aws_requests_total",
+			Help: "Requests to AWS, retries included, by how they ended.",
+		}, []string{"service", "operation", "result"}),
+		policyReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "headroom_policy_reloads_total",
+			Help: "Changes of policies that were read, by whether they took effect.",
+		}, []string{"result"}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "headroom_recording_dropped_total",
+			Help: "Decisions that were not recorded because the recording was too slow.",
+		}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "headroom_build_info",
+		Help: "The running build; always 1.",
+		ConstLabels: prometheus.Labels{
+			"version": build.Version, "revision": build.Revision, "goversion": build.Go,
+		},
+	})
+	info.Set(1)
+	for _, r := range []string{resultOK, resultError} {
+		t.policyReloads.WithLabelValues(r) // a rate needs the zero before the first
+	}
+	registerer.MustRegister(t.GRPC, t.reads, t.readDuration, t.planDuration, t.refusals, t.awsRequests,
+		t.policyReloads, &t.policies, t.dropped, info)
+	return t
+}
+
+// Read notes one attempt to read a source; it goes into [SourcesOptions].
+func (t *Telemetry) Read(source, _ string, _ time.Time, duration time.Duration, err error) {
+	t.reads.WithLabelValues(source, result(err)).Inc()
+	t.readDuration.WithLabelValues(source).Observe(duration.Seconds())
+}
+
+// Planned notes how long a plan took; it goes into [PlannerOptions].
+func (t *Telemetry) Planned(duration time.Duration) { t.planDuration.Observe(duration.Seconds()) }
+
+// Dropped notes a decision that was not recorded; it goes into [PlannerOptions].
+func (t *Telemetry) Dropped() { t.dropped.Inc() }
+
+// Refused notes that a database refused our own login; it goes into
+// [SourcesOptions].
+func (t *Telemetry) Refused(database metrics.ID) {
+	t.refusals.WithLabelValues(database.Namespace, database.Name).Inc()
+}
+
+// AWSRequest notes one request to AWS and in one word how it ended.
+func (t *Telemetry) AWSRequest(service, operation, result string) {
+	t.awsRequests.WithLabelValues(service, operation, result).Inc()
+}
