@@ -40,7 +40,7 @@ func (c docClaims) conflicts(d Document) []Problem {
 	d.claimed(func(claim docClaim, path string) {
 		if older, taken := c[claim]; taken {
 			problems = append(problems, d.problem(SeverityError, CodeConflict, path, "", fmt.Sprintf(
-				"%s %s is governed by an older policy (%s): the oldest stays in force, and nothing of this one is",
+				"%s %s is governed by the policy at %s, which comes first (the oldest does, then by name): nothing of this document is in force",
 				claim.what, claim.id, older.place())))
 		}
 	})

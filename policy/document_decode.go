@@ -109,7 +109,7 @@ func (d *docDecoder) mismatch(n *yaml.Node, path string, f docValue, secret stri
 	if secret != "" {
 		rule += " (" + secret + ")"
 	}
-	if f.form == docWord && n.Kind == yaml.ScalarNode && n.ShortTag() != "!!str" && n.ShortTag() != "!!null" {
+	if f.form == docWord && n.Kind == yaml.ScalarNode && n.Style&yaml.TaggedStyle == 0 && n.ShortTag() != "!!str" && n.ShortTag() != "!!null" {
 		rule += " (a text that YAML takes for something else needs quotes)"
 	}
 	d.problem(CodeValue, path, docFound(n, secret != ""), "%s", rule)
@@ -119,6 +119,8 @@ func (d *docDecoder) mismatch(n *yaml.Node, path string, f docValue, secret stri
 func (d *docDecoder) object(n *yaml.Node, path string, shape *docShape, secret string, into reflect.Value) {
 	first := map[string]int{} // line of each field
 	meant := map[string]int{} // the same, with those that were misspelled
+	strange := false          // there is a field that is none of them
+	merged := false           // there would be more with YAML 1.1
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := docFollow(n.Content[i]), n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
@@ -127,11 +129,14 @@ func (d *docDecoder) object(n *yaml.Node, path string, shape *docShape, secret s
 		}
 		if key.ShortTag() == "!!merge" {
 			d.unknown(key, docJoin(path, "<<"), "merge keys are not read: write the fields out, or repeat a whole value with an alias")
+			merged = true
 			continue
 		}
 		field, known := shape.field(key.Value)
 		if !known {
-			meant[d.unknownKey(key, path, shape, secret)] = key.Line
+			near := d.unknownKey(key, path, shape, secret)
+			meant[near] = key.Line
+			strange = strange || near == ""
 			continue
 		}
 		where := docJoin(path, field.key)
@@ -147,12 +152,15 @@ func (d *docDecoder) object(n *yaml.Node, path string, shape *docShape, secret s
 		}
 		d.value(value, where, field.docValue, hidden, into.Field(field.index))
 	}
-	d.missing(path, shape, meant)
+	if !merged {
+		d.missing(path, shape, meant, strange)
+	}
 }
 
 // missing says which fields of an object had to be given and were not, and which
-// choices were not made or made twice.
-func (d *docDecoder) missing(path string, shape *docShape, given map[string]int) {
+// choices were not made or made twice. A choice that was not made is not worth a
+// word beside a strange field: that was the choice.
+func (d *docDecoder) missing(path string, shape *docShape, given map[string]int, strange bool) {
 	for _, f := range shape.fields {
 		if _, ok := given[f.key]; f.required && !ok {
 			d.absent(path, f.key, fmt.Sprintf("required: expected %s", f.expected()))
@@ -166,6 +174,7 @@ func (d *docDecoder) missing(path string, shape *docShape, given map[string]int)
 			}
 		}
 		switch {
+		case len(chosen) == 0 && strange:
 		case len(chosen) == 0 && len(keys) == 1:
 			f, _ := shape.field(keys[0])
 			d.absent(path, keys[0], fmt.Sprintf("required: expected %s", f.expected()))

@@ -31,6 +31,9 @@ func docLooksSecret(text string) bool {
 // docFound names what stands in a document, for a [Problem]. Where secret is
 // true, or the text itself looks like one, it shows nothing of it.
 func docFound(n *yaml.Node, secret bool) string {
+	if n.Style&yaml.TaggedStyle != 0 {
+		return "a value with a YAML tag"
+	}
 	switch n.Kind {
 	case yaml.MappingNode:
 		return "an object"

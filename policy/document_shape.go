@@ -177,6 +177,9 @@ func (v docValue) expected() string {
 		if choices := v.shape.choices(); len(choices) == 1 && len(choices[0]) == len(v.shape.fields) {
 			return "an object with " + docOneOf(choices[0])
 		}
+		if len(v.shape.fields) == 1 {
+			return "an object with the field " + v.shape.fields[0].key
+		}
 		return "an object with the fields " + strings.Join(v.shape.keys(), ", ")
 	case docList:
 		return "a list"

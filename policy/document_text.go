@@ -76,15 +76,17 @@ var docTexts = map[string]*docText{
 	},
 	"identifier": {
 		// NAMEDATALEN - 1: PostgreSQL cuts what is longer.
-		expected: "1 to 63 bytes with no control characters",
+		expected: "a name of 1 to 63 bytes, without control characters and ://",
 		pattern:  regexp.MustCompile(`^[^\x00-\x1f\x7f]+$`),
 		most:     63,
+		check:    docIsNoURL,
 	},
 	"applicationName": {
 		// PostgreSQL cuts what is longer, and replaces every other character.
-		expected: "1 to 63 printable ASCII characters",
+		expected: "1 to 63 printable ASCII characters, without ://",
 		pattern:  regexp.MustCompile(`^[ -~]+$`),
 		most:     63,
+		check:    docIsNoURL,
 	},
 	"queueURL": {
 		expected: `the URL of a queue, such as "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"`,
@@ -115,6 +117,10 @@ func docIsURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && u.Hostname() != "" && u.User == nil
 }
+
+// docIsNoURL keeps a data source name out of a name's place, where it would be
+// shown as one.
+func docIsNoURL(text string) bool { return !strings.Contains(text, "://") }
 
 // docSQSHost is how Amazon names the public endpoint of a region.
 var docSQSHost = regexp.MustCompile(`^sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?$`)

@@ -29,6 +29,10 @@ var docReaders = map[string]func(d *docDecoder, root *yaml.Node) docPolicy{
 // document with an error is not among those returned; what cannot be read to its
 // end as YAML holds none.
 //
+// Who keeps the last good documents of an input replaces them only when there is
+// no error in it at all ([HasErrors]): a document that is missing from a bad edit
+// was not taken back.
+//
 // Unknown and repeated fields are errors. Values are read strictly: nothing is
 // guessed, and null is not a value.
 func Parse(source Source, data []byte) ([]Document, []Problem) {
