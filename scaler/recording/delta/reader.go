@@ -159,3 +159,6 @@ func (r *Reader) fail(format string, args ...any) {
 		r.err = fmt.Errorf("byte %d: %s", r.pos, fmt.Sprintf(format, args...))
 	}
 }
+
+// Fail makes err what is wrong with the record, unless something was before.
+func (r *Reader) Fail(err error) { r.fail("%v", err) }

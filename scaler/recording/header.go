@@ -1,0 +1,103 @@
+package recording
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/scaler/recording/delta"
+)
+
+// format is the version of the frames. Fields come and go without a new one.
+const format = 1
+
+// header is the first frame of a segment.
+type header struct {
+	Format  int          `json:"format"`
+	Program string       `json:"program,omitempty"`
+	Schema  delta.Schema `json:"schema"`
+	Types   types        `json:"types"`
+}
+
+// types are how the schema calls the parts of a record.
+type types struct {
+	Group          string `json:"group"`
+	Database       string `json:"database"`
+	Queue          string `json:"queue"`
+	Fleet          string `json:"fleet"`
+	DatabaseMemory string `json:"databaseMemory"`
+	WorkloadMemory string `json:"workloadMemory"`
+	Outcome        string `json:"outcome"`
+}
+
+// newHeader describes the types of this program.
+func newHeader(program string) (header, error) {
+	h := header{Format: format, Program: program}
+	for _, part := range []struct {
+		name *string
+		t    reflect.Type
+	}{
+		{&h.Types.Group, reflect.TypeFor[policy.Group]()},
+		{&h.Types.Database, reflect.TypeFor[reading[metrics.Database]]()},
+		{&h.Types.Queue, reflect.TypeFor[reading[metrics.Queue]]()},
+		{&h.Types.Fleet, reflect.TypeFor[reading[metrics.Fleet]]()},
+		{&h.Types.DatabaseMemory, reflect.TypeFor[policy.DatabaseMemory]()},
+		{&h.Types.WorkloadMemory, reflect.TypeFor[policy.WorkloadMemory]()},
+		{&h.Types.Outcome, reflect.TypeFor[Outcome]()},
+	} {
+		name, err := h.Schema.Add(part.t)
+		if err != nil {
+			return header{}, err
+		}
+		*part.name = name
+	}
+	return h, nil
+}
+
+func parseHeader(payload []byte) (header, error) {
+	var h header
+	if err := json.Unmarshal(payload, &h); err != nil {
+		return header{}, fmt.Errorf("header: %w", err)
+	}
+	if h.Format != format {
+		return header{}, fmt.Errorf("expected a recording of format %d, found format %d, written by headroom %s", format, h.Format, h.Program)
+	}
+	return h, nil
+}
+
+// codecs are for the parts of a record, by one schema.
+type codecs struct {
+	group     delta.Codec[policy.Group]
+	databases delta.Codec[reading[metrics.Database]]
+	queues    delta.Codec[reading[metrics.Queue]]
+	fleets    delta.Codec[reading[metrics.Fleet]]
+	rDatabase delta.Codec[policy.DatabaseMemory]
+	rWorkload delta.Codec[policy.WorkloadMemory]
+	outcomes  delta.Codec[Outcome]
+}
+
+func (h header) codecs() (c codecs, err error) {
+	for _, compile := range []func() error{
+		into(&c.group, h.Schema, h.Types.Group),
+		into(&c.databases, h.Schema, h.Types.Database),
+		into(&c.queues, h.Schema, h.Types.Queue),
+		into(&c.fleets, h.Schema, h.Types.Fleet),
+		into(&c.rDatabase, h.Schema, h.Types.DatabaseMemory),
+		into(&c.rWorkload, h.Schema, h.Types.WorkloadMemory),
+		into(&c.outcomes, h.Schema, h.Types.Outcome),
+	} {
+		if err := compile(); err != nil {
+			return codecs{}, err
+		}
+	}
+	return c, nil
+}
+
+func into[T any](codec *delta.Codec[T], schema delta.Schema, text string) func() error {
+	return func() (err error) {
+		*codec, err = delta.Compile[T](schema, text)
+		return err
+	}
+}

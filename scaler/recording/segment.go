@@ -1,0 +1,264 @@
+package recording
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/scaler/recording/delta"
+)
+
+// encoder makes the frames of one segment.
+type encoder struct {
+	codecs codecs
+	w      delta.Writer
+	groups map[string]*written
+	last   time.Time
+	frame  []byte
+	head   []byte
+	// keyed is how many bytes of the segment are key frames.
+	keyed int64
+}
+
+// written is what was last written of a group in this segment.
+type written struct {
+	ref    uint64
+	record Record
+}
+
+// newEncoder returns an encoder and the segment's first frame.
+func newEncoder(program string) (*encoder, []byte, error) {
+	h, err := newHeader(program)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := h.codecs()
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &encoder{codecs: c, groups: map[string]*written{}}, appendFrame(nil, kindHeader, text), nil
+}
+
+// fits reports whether a record made at this time can stand in the segment:
+// times in it only rise, and the clock was not set since the last.
+func (e *encoder) fits(at time.Time) bool {
+	if e.last.IsZero() {
+		return true
+	}
+	wall := at.Round(0).Sub(e.last.Round(0))
+	return wall >= 0 && delta.Distance(e.last, at) == wall
+}
+
+// encode returns the record's frame, good until the next call; nil where the
+// record says nothing that the group's last one does not, and that one is
+// younger than heartbeat.
+func (e *encoder) encode(r Record, heartbeat time.Duration) ([]byte, error) {
+	name := r.Group.Name()
+	before := e.groups[name]
+	var old Record
+	e.head = e.head[:0]
+	if before != nil {
+		old = before.record
+		e.head = binary.AppendUvarint(e.head, before.ref)
+	} else {
+		e.head = binary.AppendUvarint(e.head, 0)
+		e.head = binary.AppendUvarint(e.head, uint64(len(name)))
+		e.head = append(e.head, name...)
+	}
+	since := r.At.UnixNano()
+	if !e.last.IsZero() {
+		since = int64(r.At.Round(0).Sub(e.last.Round(0)))
+	}
+	e.head = binary.AppendVarint(e.head, since)
+	e.head = binary.AppendUvarint(e.head, r.Dropped)
+	e.head = binary.LittleEndian.AppendUint32(e.head, r.Checksum)
+
+	w := &e.w
+	w.Begin(r.At)
+	e.codecs.group.Write(w, &old.Group, &r.Group)
+	writeMap(w, e.codecs.databases, opened, old.Snapshot.Databases, r.Snapshot.Databases)
+	writeMap(w, e.codecs.queues, opened, old.Snapshot.Queues, r.Snapshot.Queues)
+	writeMap(w, e.codecs.fleets, opened, old.Snapshot.Fleets, r.Snapshot.Fleets)
+	writeMap(w, e.codecs.rDatabase, same, old.Ledger.Databases, r.Ledger.Databases)
+	writeMap(w, e.codecs.rWorkload, same, old.Ledger.Workloads, r.Ledger.Workloads)
+	writeMap(w, e.codecs.outcomes, same, old.Outcomes, r.Outcomes)
+	body, err := w.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if 1+len(e.head)+len(body) > maxPayload {
+		return nil, fmt.Errorf("expected a record of at most %d bytes, found %d for group %s", maxPayload, 1+len(e.head)+len(body), name)
+	}
+	if before != nil && !w.Material && old.Checksum == r.Checksum && r.Dropped == 0 && r.At.Sub(old.At) < heartbeat {
+		return nil, nil
+	}
+	e.frame = appendFrame(e.frame[:0], kindRecord, e.head, body)
+	if before == nil {
+		before = &written{ref: uint64(len(e.groups)) + 1}
+		e.groups[name] = before
+		e.keyed += int64(len(e.frame))
+	}
+	before.record, e.last = r, r.At
+	return e.frame, nil
+}
+
+// decoder takes one segment apart.
+type decoder struct {
+	frames  frames
+	codecs  codecs
+	program string
+	r       delta.Reader
+	groups  []*Record
+	last    time.Time
+	// until is where to end, before the first record made later; the zero time
+	// goes on to the end.
+	until time.Time
+}
+
+func newDecoder(in io.Reader) (*decoder, error) {
+	d := &decoder{frames: frames{in: bufio.NewReaderSize(in, 64<<10)}}
+	kind, payload, err := d.frames.next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, errCut
+	case err != nil:
+		return nil, err
+	case kind != kindHeader:
+		return nil, fmt.Errorf("expected a recording, found a first frame of kind %q", kind)
+	}
+	h, err := parseHeader(payload)
+	if err != nil {
+		return nil, err
+	}
+	d.program = h.Program
+	d.codecs, err = h.codecs()
+	return d, err
+}
+
+// next returns the next record, which stays the decoder's: the next record of
+// the group changes it. It returns io.EOF at the end.
+func (d *decoder) next() (*Record, error) {
+	for {
+		offset := d.frames.offset
+		kind, payload, err := d.frames.next()
+		if err != nil {
+			return nil, err
+		}
+		if kind != kindRecord {
+			continue
+		}
+		r, err := d.decode(payload)
+		if errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if err != nil {
+			d.frames.offset = offset
+			return nil, err
+		}
+		return r, nil
+	}
+}
+
+func (d *decoder) decode(payload []byte) (*Record, error) {
+	h := head{in: payload}
+	ref := h.uvarint()
+	var record *Record
+	switch {
+	case ref > uint64(len(d.groups)):
+		return nil, fmt.Errorf("expected one of %d groups, found a reference to group %d", len(d.groups), ref)
+	case ref > 0:
+		record = d.groups[ref-1]
+	default:
+		h.skip(h.uvarint()) // the name follows from the policy
+		record = &Record{Program: d.program}
+	}
+	since := h.varint()
+	dropped := h.uvarint()
+	checksum := h.uint32()
+	if h.bad {
+		return nil, errors.New("expected the head of a record, found fewer bytes")
+	}
+	at := time.Unix(0, since).UTC()
+	if !d.last.IsZero() {
+		at = d.last.Add(time.Duration(since))
+	}
+	if !d.until.IsZero() && at.After(d.until) {
+		return nil, io.EOF
+	}
+	r := &d.r
+	r.Begin(h.in, at)
+	d.codecs.group.Read(r, &record.Group)
+	readMap(r, d.codecs.databases, opened, closed, &record.Snapshot.Databases)
+	readMap(r, d.codecs.queues, opened, closed, &record.Snapshot.Queues)
+	readMap(r, d.codecs.fleets, opened, closed, &record.Snapshot.Fleets)
+	readMap(r, d.codecs.rDatabase, same, same, &record.Ledger.Databases)
+	readMap(r, d.codecs.rWorkload, same, same, &record.Ledger.Workloads)
+	readMap(r, d.codecs.outcomes, same, same, &record.Outcomes)
+	err := r.End()
+	if err == nil {
+		err = whole(record.Group)
+	}
+	if err != nil {
+		*record = Record{} // half of a record is none
+		return nil, err
+	}
+	record.At, record.Dropped, record.Checksum, d.last = at, dropped, checksum, at
+	if ref == 0 {
+		d.groups = append(d.groups, record)
+	}
+	return record, nil
+}
+
+// whole reports what a group lacks that Decide and Name rely on.
+func whole(g policy.Group) error {
+	if len(g.Databases) == 0 && len(g.Workloads) == 0 {
+		return errors.New("expected a group of databases or workloads, found an empty one")
+	}
+	return nil
+}
+
+// head reads what stands before the changes in a record.
+type head struct {
+	in  []byte
+	bad bool
+}
+
+func (h *head) uvarint() uint64 {
+	v, n := binary.Uvarint(h.in)
+	h.skip(uint64(max(n, 0)))
+	h.bad = h.bad || n <= 0
+	return v
+}
+
+func (h *head) varint() int64 {
+	v, n := binary.Varint(h.in)
+	h.skip(uint64(max(n, 0)))
+	h.bad = h.bad || n <= 0
+	return v
+}
+
+func (h *head) uint32() uint32 {
+	if len(h.in) < 4 {
+		h.bad = true
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(h.in)
+	h.in = h.in[4:]
+	return v
+}
+
+func (h *head) skip(n uint64) {
+	if n > uint64(len(h.in)) {
+		h.bad, n = true, 0
+	}
+	h.in = h.in[n:]
+}
