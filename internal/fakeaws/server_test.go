@@ -50,16 +50,6 @@ func TestAnOutageAndTheReturn(t *testing.T) {
 	s.send(url, "x")
 	address := strings.TrimPrefix(server.URL(), "http://")
 
-	waiting := make(chan error)
-	go func() {
-		_, err := s.client.ReceiveMessage(s.ctx(), &sqs.ReceiveMessageInput{QueueUrl: aws.String(url + "-none"), WaitTimeSeconds: 20})
-		if err == nil {
-			err = errors.New("answered")
-		}
-		waiting <- err
-	}()
-	failsAs[*types.QueueDoesNotExist](s, <-waiting)
-
 	server.Close()
 	_, err := s.client.SendMessage(s.ctx(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String("y")})
 	if !errors.Is(err, syscall.ECONNREFUSED) {
