@@ -105,16 +105,10 @@ func attribute(s *server, group metrics.Sessions, owners []owner) int {
 	if s.data.Attribution == metrics.ByAddress {
 		return attributeByAddress(s, group, owners)
 	}
-	// Up to their grants to the pods that live, then to those that just left.
-	left := group.Count
-	for _, o := range owners {
-		for i := range o.fleet.pods {
-			p := &o.fleet.pods[i]
-			n := min(left, max(0, p.grants[o.use]-p.observed[o.use]))
-			p.observed[o.use] += n
-			left -= n
-		}
-	}
+	// Up to their grants: first to the pods that are ready, and so have opened
+	// their pools, then to those that just left, then to those that start. So
+	// what a pod left behind can't hide in a grant that is not used yet.
+	left := attributeByLogin(group.Count, owners, true)
 	for _, o := range owners {
 		for i := range o.fleet.departed {
 			d := &o.fleet.departed[i]
@@ -123,7 +117,22 @@ func attribute(s *server, group metrics.Sessions, owners []owner) int {
 			left -= n
 		}
 	}
-	return left
+	return attributeByLogin(left, owners, false)
+}
+
+// attributeByLogin gives n sessions to the owners' pods, up to their grants, and
+// returns how many are left.
+func attributeByLogin(n int, owners []owner, ready bool) int {
+	for _, o := range owners {
+		for i := range o.fleet.pods {
+			if p := &o.fleet.pods[i]; p.Ready == ready {
+				taken := min(n, max(0, p.grants[o.use]-p.observed[o.use]))
+				p.observed[o.use] += taken
+				n -= taken
+			}
+		}
+	}
+	return n
 }
 
 func attributeByAddress(s *server, group metrics.Sessions, owners []owner) int {

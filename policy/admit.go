@@ -26,7 +26,7 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 	for k, c := range all {
 		free[k] = c.Free
 		for _, f := range fleets {
-			free[k] -= f.coming * f.cost[k]
+			free[k] -= f.uncontrolled() * f.cost[k]
 		}
 	}
 	out := map[metrics.ID][]Admission{}
@@ -63,6 +63,15 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 		}
 	}
 	return out
+}
+
+// uncontrolled is how many pods may appear without another word from us: those
+// on their way, or a rollout's surge.
+func (f *fleet) uncontrolled() int {
+	if f.Mode == Gate {
+		return 0
+	}
+	return max(f.coming, f.podsFor(f.staying+f.coming)-f.staying)
 }
 
 // next is the fleet's n-th pod in the order of admission, or false where none

@@ -1,0 +1,209 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/keda-headroom/headroom/internal/intorpercent"
+	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/policy"
+)
+
+// check holds every promise against the world at the moment it comes true.
+type check struct {
+	w          *world
+	h          *headroom
+	violations []string
+	admissions int
+	raises     int
+}
+
+func (c *check) fail(format string, args ...any) {
+	c.violations = append(c.violations, fmt.Sprintf("at %s: ", c.w.now.Sub(c.w.start))+fmt.Sprintf(format, args...))
+}
+
+// apply lets patches and writes whose time has come take effect, and checks each.
+func (c *check) apply() {
+	w, h := c.w, c.h
+	var left []patch
+	for _, p := range h.patches {
+		switch {
+		case w.now.Before(p.at), w.now.Before(h.apiAway):
+			left = append(left, p)
+		case !p.failed:
+			c.admit(p)
+		}
+	}
+	h.patches = left
+	for _, d := range w.fleets {
+		var left []write
+		for _, x := range d.pending {
+			if w.now.Before(x.at) {
+				left = append(left, x)
+				continue
+			}
+			if n := w.wrote(d, x); n != d.spec {
+				before := d.spec
+				d.spec = n
+				if n > before && x.answer.ok && d.Mode == policy.Target {
+					c.raised(d, x, before)
+				}
+			}
+		}
+		d.pending = left
+	}
+}
+
+// admit removes a pod's gate, if it is still there, and checks the promise.
+func (c *check) admit(x patch) {
+	d := c.w.fleets[x.fleet]
+	for _, p := range d.pods {
+		if p.uid != x.a.UID || !p.gated || !p.until.IsZero() {
+			continue
+		}
+		p.gated, p.grant, p.running = false, x.a.Grant, c.w.now.Add(d.StartDelay)
+		c.admissions++
+		passed := 0
+		for _, p := range d.pods {
+			if !p.gated {
+				passed++
+			}
+		}
+		if !x.basis.good[x.fleet] && passed > x.basis.carried[x.fleet] {
+			c.fail("%s admitted as pod %d of fleet %d, with no good reading beyond %d", p.uid, passed, x.fleet, x.basis.carried[x.fleet])
+			return
+		}
+		if x.basis.good[x.fleet] && c.knowable() {
+			c.fits(fmt.Sprintf("admission of %s", p.uid), x.basis, c.w.database(x.fleet), func(d *workload) int { return 0 })
+		}
+	}
+}
+
+// raised checks that replicas that the HPA adds fit when all of them are there,
+// with the surge that a rollout of theirs may add.
+func (c *check) raised(d *workload, x write, before int) {
+	c.raises++
+	what := fmt.Sprintf("raise of fleet %d from %d to %d", d.index, before, d.spec)
+	b := x.answer.basis
+	if !b.good[d.index] {
+		c.fail("%s with no good reading (watched others for %s of %s)", what, b.watched, c.w.s.Window)
+		return
+	}
+	if !c.knowable() {
+		return
+	}
+	c.fits(what, b, c.w.database(d.index), func(f *workload) int {
+		if f.Mode == policy.Gate {
+			return 0
+		}
+		pods := f.spec
+		if f == d {
+			pods += intorpercent.Percent(f.Surge).Up(f.spec)
+		}
+		for _, p := range f.pods {
+			if p.until.IsZero() {
+				pods--
+			}
+		}
+		return max(0, pods)
+	})
+}
+
+// knowable reports whether Headroom can know of all pods that nobody gates. A
+// rollout, an eviction or a forced deletion of such pods makes others come in
+// their place at once, beside them; a target can't prevent that.
+func (c *check) knowable() bool {
+	return c.w.now.Sub(c.w.disturbed) > c.w.s.WatchLag+c.w.s.ActTakes+c.w.s.ReadEvery+c.w.s.ReadTakes+4*time.Second
+}
+
+// fits checks the admission rule against the world: what the pods past the gate
+// may hold, the ghosts, the pods that come, and what others were known to need.
+func (c *check) fits(what string, b *basis, name metrics.ID, coming func(*workload) int) {
+	w := c.w
+	s := b.samples[name]
+	for _, other := range b.samples {
+		if other.began.After(s.began) {
+			s = other
+		}
+	}
+	pods, ghosts, more := 0, 0, 0
+	for _, d := range w.fleets {
+		for _, p := range d.pods {
+			if !p.gated {
+				pods += max(d.Declared, s.conns[p.uid])
+			}
+		}
+		more += coming(d) * d.Declared
+	}
+	for _, g := range w.ghosts {
+		ghosts += min(g.n, max(w.fleets[g.fleet].Declared, g.n))
+		if w.fleets[g.fleet].Opens > w.fleets[g.fleet].Declared {
+			ghosts -= g.n // a pod that opened more than it declared since the reading
+		}
+	}
+	others := max(s.others, b.high)
+	if pods+ghosts+more+others > s.limit-w.s.Reserve {
+		c.fail("%s: pods may hold %d, ghosts %d, pods to come %d, others %d (at the reading %d), over %d − %d reserved; reading begun %s before",
+			what, pods, ghosts, more, others, s.others, s.limit, w.s.Reserve, w.now.Sub(s.began))
+	}
+	if w.s.RoleLimit > 0 && pods+ghosts+more > w.s.RoleLimit {
+		c.fail("%s: pods may hold %d, ghosts %d, pods to come %d, over the role's %d", what, pods, ghosts, more, w.s.RoleLimit)
+	}
+}
+
+// settled checks, at the end of the calm, that the budget is kept to and used.
+func (c *check) settled() {
+	w := c.w
+	room := w.limit - w.s.Reserve - w.others
+	if w.s.RoleLimit > 0 {
+		room = min(room, w.s.RoleLimit)
+	}
+	for _, g := range w.ghosts {
+		room -= g.n
+	}
+	floor, need, first := 0, 0, 0
+	counts := make([]int, len(w.fleets))
+	podsFor := func(d *workload, n int) int {
+		if d.Mode == policy.Gate || n == 0 {
+			return n
+		}
+		return n + intorpercent.Percent(d.Surge).Up(n)
+	}
+	exact := true
+	held := 0
+	for i, d := range w.fleets {
+		for _, p := range d.pods {
+			if p.until.IsZero() && !p.gated {
+				counts[i]++
+				held += d.Opens
+			}
+		}
+		floor += max(1, d.Min) * d.Opens
+		need += podsFor(d, counts[i]) * d.Opens
+		first += podsFor(d, max(1, d.Min)) * d.Opens
+		exact = exact && d.Opens == d.Declared && d.ToleranceMil == 0
+	}
+	if first > room || !exact {
+		return
+	}
+	if held > room {
+		c.fail("settled with %d connections promised, over %d: %v pods", held, room, counts)
+	}
+	for i, d := range w.fleets {
+		more := (podsFor(d, counts[i]+1) - podsFor(d, counts[i])) * d.Opens
+		if need+more <= room && counts[i] < 100 {
+			c.fail("settled with %d of %d connections used though fleet %d (%d pods) could have %d more: %v pods, %s", need, room, i, counts[i], more, counts, c.h.why(i))
+		}
+		if counts[i] == 0 {
+			c.fail("settled with no pod of fleet %d though everybody's first fits: %v pods, %s", i, counts, c.h.why(i))
+		}
+	}
+}
+
+// why renders the last decision for a failure's text.
+func (h *headroom) why(i int) string {
+	if h.plan == nil {
+		return "no plan"
+	}
+	return policy.Describe(h.plan.Workloads[i])
+}

@@ -1,0 +1,118 @@
+package simulation
+
+import "fmt"
+
+// Report is the outcome of a run.
+type Report struct {
+	Seed uint64
+	// Violations are decisions that promised what was not there, or kept what
+	// nobody used. A correct Headroom has none, whatever the schedule.
+	Violations []string
+	// Admissions and Raises count what was checked: pods let through the gate,
+	// and replicas raised by the HPA.
+	Admissions, Raises int
+	// RefusedWorkers and RefusedOthers count connections that the server turned
+	// away, for whatever cause.
+	RefusedWorkers, RefusedOthers int
+}
+
+// Run plays a schedule to its end, or to its first violation.
+func Run(s Schedule) Report {
+	w := newWorld(s)
+	h := newHeadroom(w)
+	c := &check{w: w, h: h}
+	end := w.start.Add(s.Length)
+	calm := end.Add(s.Calm)
+	done := make([]bool, len(s.Events))
+	for step := 0; w.now.Before(calm) && len(c.violations) == 0; step++ {
+		w.step()
+		for i, e := range s.Events {
+			if !done[i] && w.now.Sub(w.start) >= e.At {
+				done[i] = true
+				h.happen(e)
+			}
+		}
+		if w.now.After(end) {
+			w.calm(s)
+		}
+		h.observe()
+		if step%2 == 0 {
+			h.decide()
+		}
+		for _, d := range w.fleets {
+			h.scale(d)
+		}
+		c.apply()
+	}
+	if len(c.violations) == 0 {
+		c.settled()
+	}
+	return Report{Seed: s.Seed, Violations: c.violations, Admissions: c.admissions, Raises: c.raises,
+		RefusedWorkers: w.refusedWorkers, RefusedOthers: w.refusedOthers}
+}
+
+// calm gives everybody work without end and others a steady need, so that what
+// should settle can settle.
+func (w *world) calm(s Schedule) {
+	w.wanted = s.OthersStart
+	w.others = min(w.others, w.wanted)
+	for _, d := range w.fleets {
+		d.backlog = 1e6
+	}
+}
+
+// happen lets an event befall the world.
+func (h *headroom) happen(e Event) {
+	w := h.w
+	d := w.fleets[e.Fleet]
+	until := w.now.Add(e.For)
+	switch e.Kind {
+	case OthersMove:
+		w.wanted = e.N
+	case Burst:
+		d.backlog += float64(e.N)
+	case Drain:
+		d.backlog = 0
+	case ForceDelete:
+		for i, p := range d.pods {
+			if p.started(w.now) {
+				w.forceDelete(d, i, e.For)
+				w.disturb(d)
+				break
+			}
+		}
+	case Evict:
+		for _, p := range d.pods {
+			if p.started(w.now) && p.until.IsZero() {
+				w.terminate(d, p)
+				w.disturb(d)
+				break
+			}
+		}
+	case Rollout:
+		d.revision++
+	case DatabaseAway:
+		h.dbAway = until
+	case QueueAway:
+		h.queueAway[e.Fleet] = until
+	case APIAway:
+		h.apiAway = until
+	case Restart:
+		h.restart(until, false)
+	case RestartBare:
+		h.restart(until, true)
+	case MonitorKicked:
+		h.kicked = true
+	case ServerRestart:
+		w.server = fmt.Sprintf("server at %s", w.now)
+		w.limit, w.others, w.ghosts = e.N, 0, nil
+		for _, f := range w.fleets {
+			for _, p := range f.pods {
+				p.conns = 0
+			}
+		}
+	case Demoted:
+		h.demoted = until
+	case eventKinds:
+	}
+}
