@@ -222,7 +222,8 @@ func (s *Source) drop() {
 
 // Close ends a read that is under way, with ErrClosed, and the session. It
 // returns when nothing of the source is left running. Further calls do nothing.
-func (s *Source) Close() {
+// The error is always nil.
+func (s *Source) Close() error {
 	s.stop()
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
@@ -231,4 +232,5 @@ func (s *Source) Close() {
 	}
 	s.end()
 	s.cleanups.Wait()
+	return nil
 }
