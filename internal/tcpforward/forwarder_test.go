@@ -33,7 +33,7 @@ func greeter(t *testing.T, name string) (addr string) {
 			}
 			go func() {
 				defer func() { _ = c.Close() }()
-				fmt.Fprintf(c, "%s sees %s\n", name, c.RemoteAddr().(*net.TCPAddr).IP)
+				_, _ = fmt.Fprintf(c, "%s sees %s\n", name, c.RemoteAddr().(*net.TCPAddr).IP)
 				_, _ = io.Copy(c, c)
 			}()
 		}

@@ -20,11 +20,28 @@ func Start(t testing.TB, settings map[string]string) *pgserver.Server {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			showLog(t, s)
+		}
 		if err := s.Stop(); err != nil {
 			t.Errorf("stop PostgreSQL: %v", err)
 		}
 	})
 	return s
+}
+
+// showLog helps to understand a failed test.
+func showLog(t testing.TB, s *pgserver.Server) {
+	t.Helper()
+	const most = 30
+	entries, _, err := s.ReadLog(0)
+	if err != nil {
+		return // the test has stopped the server itself
+	}
+	for _, e := range entries[max(0, len(entries)-most):] {
+		t.Logf("PostgreSQL: %s %s %s user=%s database=%s client=%v %s",
+			e.Time.Format("15:04:05.000"), e.Severity, e.SQLState, e.User, e.Database, e.Client, e.Message)
+	}
 }
 
 // Exec runs SQL statements as the superuser in the database postgres.
