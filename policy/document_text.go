@@ -76,17 +76,17 @@ var docTexts = map[string]*docText{
 	},
 	"identifier": {
 		// NAMEDATALEN - 1: PostgreSQL cuts what is longer.
-		expected: "a name of 1 to 63 bytes, without control characters and ://",
+		expected: "a name of 1 to 63 bytes, without control characters",
 		pattern:  regexp.MustCompile(`^[^\x00-\x1f\x7f]+$`),
 		most:     63,
-		check:    docIsNoURL,
+		check:    docIsNoLogin,
 	},
 	"applicationName": {
 		// PostgreSQL cuts what is longer, and replaces every other character.
-		expected: "1 to 63 printable ASCII characters, without ://",
+		expected: "1 to 63 printable ASCII characters",
 		pattern:  regexp.MustCompile(`^[ -~]+$`),
 		most:     63,
-		check:    docIsNoURL,
+		check:    docIsNoLogin,
 	},
 	"queueURL": {
 		expected: `the URL of a queue, such as "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"`,
@@ -118,9 +118,13 @@ func docIsURL(text string) bool {
 	return err == nil && u.Hostname() != "" && u.User == nil
 }
 
-// docIsNoURL keeps a data source name out of a name's place, where it would be
-// shown as one.
-func docIsNoURL(text string) bool { return !strings.Contains(text, "://") }
+// docIsNoLogin keeps a data source name out of a name's place, where it would be
+// shown as one. It is narrower than docLooksSecret: "token-service" is a name.
+func docIsNoLogin(text string) bool {
+	return !strings.Contains(text, "://") && !docPassword.MatchString(text)
+}
+
+var docPassword = regexp.MustCompile(`(?i)\b(password|passwd|pwd)\s*=`)
 
 // docSQSHost is how Amazon names the public endpoint of a region.
 var docSQSHost = regexp.MustCompile(`^sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?$`)

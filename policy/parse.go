@@ -64,7 +64,27 @@ func Parse(source Source, data []byte) ([]Document, []Problem) {
 		}
 	}
 	docSort(problems)
-	return documents, problems
+	return documents, docShorten(problems)
+}
+
+// docMostProblems is how many problems of one input are told: more help nobody,
+// and they end up in events and logs.
+const docMostProblems = 1000
+
+// docShorten leaves out what is past docMostProblems, and says how much.
+func docShorten(problems []Problem) []Problem {
+	if len(problems) <= docMostProblems {
+		return problems
+	}
+	kept, rest := problems[:docMostProblems:docMostProblems], problems[docMostProblems:]
+	last := Problem{
+		Severity: SeverityWarning, Code: CodeTooLarge, Where: rest[0].Where, Line: rest[0].Line, Column: rest[0].Column,
+		Rule: fmt.Sprintf("%d more problems from here on are not shown", len(rest)),
+	}
+	if HasErrors(rest) {
+		last.Severity = SeverityError
+	}
+	return append(kept, last)
 }
 
 // docRoots returns the root of every YAML document that is not empty.

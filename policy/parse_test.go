@@ -139,13 +139,17 @@ func TestInputIsBounded(t *testing.T) {
 		{"an object that holds itself", header + "workloads: [&w {name: *w, databaseRefs: [*w], sqs: *w}]\n", CodeValue},
 		{"brackets without an end", header + "databases: " + strings.Repeat("[", 500_000), CodeSyntax},
 		{"brackets", header + "databases: " + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000), CodeValue},
+		{"more mistakes than anybody reads", strings.Repeat("a: b\n---\n", 10_000), CodeTooLarge},
 		{"no text at all", "\x00\x01\x02", CodeSyntax},
 		{"no UTF-8", header + "databases: \"\xff\xfe\"", CodeSyntax},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			documents, problems := Parse(Source{Where: "input"}, []byte(test.text))
-			if len(documents) != 0 {
+			if len(documents) != 0 || !HasErrors(problems) {
 				t.Error("something of it is in force")
+			}
+			if len(problems) > docMostProblems+1 {
+				t.Errorf("%d problems", len(problems))
 			}
 			if !slices.ContainsFunc(problems, func(p Problem) bool { return p.Code == test.want }) {
 				t.Errorf("expected a problem with code %s, found %.3v", test.want, problems)
