@@ -152,7 +152,13 @@ func (f *Forwarder) accept(l net.Listener) {
 				return
 			}
 			if err != nil {
-				continue // this one client has gone
+				// This one client has gone, or files have run out for a moment.
+				select {
+				case <-f.ctx.Done():
+					return
+				case <-time.After(10 * time.Millisecond):
+					continue
+				}
 			}
 			f.work.Go(func() { f.serve(client) })
 		}
