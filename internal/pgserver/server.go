@@ -71,6 +71,16 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Port < 0 || o.Port > 65535 {
 		return nil, fmt.Errorf("port %d: expected 1 to 65535, or 0 for a free one", o.Port)
 	}
+	if o.Port != 0 {
+		// PostgreSQL would say so too, but only after its directory is made.
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.Port)))
+		if err != nil {
+			return nil, fmt.Errorf("the port for PostgreSQL: %w", err)
+		}
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
+	}
 	s := &Server{port: o.Port, settings: maps.Clone(o.Settings)}
 	if s.settings == nil {
 		s.settings = map[string]string{}

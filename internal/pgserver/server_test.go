@@ -409,8 +409,8 @@ func TestPort(t *testing.T) {
 	if second, err := pgserver.Start(deadline(t), pgserver.Options{Port: port}); err == nil {
 		_ = second.Stop()
 		t.Error("two servers on one port")
-	} else if !strings.Contains(err.Error(), "Address already in use") {
-		t.Errorf("the error does not name the reason: %v", err)
+	} else if !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("second server on one port: %v, want EADDRINUSE", err)
 	}
 }
 
