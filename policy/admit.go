@@ -33,7 +33,7 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 	queue := &units{}
 	waiting := map[int][]metrics.Pod{}
 	for i, f := range fleets {
-		out[f.ID] = f.readmit()
+		out[f.ID] = f.readmit(free)
 		waiting[i] = f.waiting()
 		if next, ok := f.next(i, f.staying+1, len(waiting[i])); ok {
 			*queue = append(*queue, next)
@@ -95,7 +95,7 @@ func (f *fleet) waiting() []metrics.Pod {
 	}
 	var out []metrics.Pod
 	for _, p := range f.state.Pods {
-		if p.Gated && !p.OtherGates && !p.Terminating && !p.Finished && f.memory.Admitted[p.UID] == nil {
+		if p.Gated && !p.OtherGates && !p.Terminating && !p.Finished && !f.issued(p) {
 			out = append(out, p)
 		}
 	}
@@ -125,8 +125,24 @@ func (f *fleet) replaceable() bool {
 	return true
 }
 
-// readmit repeats admissions that are not seen to have happened.
-func (f *fleet) readmit() []Admission {
+// issued reports whether the pod was admitted by an earlier plan.
+func (f *fleet) issued(p metrics.Pod) bool {
+	_, ok := f.memory.Admitted[p.UID]
+	return ok
+}
+
+// readmit repeats admissions that are not seen to have happened. They are
+// counted already; while that is more than there is, they stay counted, for they
+// may yet come true, but are not repeated.
+func (f *fleet) readmit(free []int) []Admission {
+	for k, fits := range f.fits {
+		if fits && free[k] < 0 {
+			return nil
+		}
+	}
+	if f.frozen != nil && f.frozen.Reason == ReplicasUnknown {
+		return nil
+	}
 	var out []Admission
 	for _, p := range f.pods {
 		if p.Gated {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -75,7 +76,7 @@ func databasePlans(g Group, servers []*server) []DatabasePlan {
 				if name.ID != p.ID {
 					continue
 				}
-				d := DatabasePlan{ID: p.ID, Server: s.data.Server, Unknown: s.unknown, Starting: s.starting}
+				d := DatabasePlan{ID: p.ID, Server: s.data.Server, Unknown: cmp.Or(s.unknown, s.unread[p.ID]), Starting: s.starting}
 				for _, c := range s.constraints {
 					d.Constraints = append(d.Constraints, c.ConstraintPlan)
 				}
@@ -90,11 +91,11 @@ func databasePlans(g Group, servers []*server) []DatabasePlan {
 func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 	m := f.memory
 	m.Pods = map[string]PodMemory{}
-	m.Admitted = map[string]map[metrics.ID]int{}
+	m.Admitted = map[string]Admitted{}
 	for _, pd := range f.pods {
 		m.Pods[pd.UID] = PodMemory{Address: pd.Address, Grants: f.byDatabase(pd.grants)}
 		if pd.Gated {
-			m.Admitted[pd.UID] = f.byDatabase(pd.grants)
+			m.Admitted[pd.UID] = f.memory.Admitted[pd.UID]
 		}
 	}
 	for _, a := range p.Admissions {
@@ -102,7 +103,7 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 		for _, u := range f.uses {
 			grants[u.Database] = a.Grant[u.Database.String()]
 		}
-		m.Admitted[a.UID] = grants
+		m.Admitted[a.UID] = Admitted{At: now, Grants: grants}
 	}
 	m.Departed = nil
 	for _, d := range f.departed {

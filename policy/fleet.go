@@ -99,6 +99,7 @@ func newFleet(now time.Time, w Workload, servers []*server, s Snapshot, m Worklo
 	if w.Refusal != nil && f.frozen == nil {
 		f.frozen = w.Refusal
 	}
+	f.forget(now)
 	f.grant()
 	f.depart(now)
 	return f
@@ -124,6 +125,9 @@ func (f *fleet) newUse(u Use, servers []*server) use {
 		return slices.ContainsFunc(s.policies, func(p Database) bool { return p.ID == u.Database })
 	})
 	out.server = servers[i]
+	if why := out.server.unread[u.Database]; why != "" {
+		f.freeze(DatabaseUnknown, fmt.Sprintf("%s: %s", u.Database, why))
+	}
 	if out.server.unknown != "" {
 		f.freeze(DatabaseUnknown, fmt.Sprintf("%s: %s", u.Database, out.server.unknown))
 		return out
@@ -158,12 +162,32 @@ func (u use) login() (metrics.Login, bool) {
 	return u.server.data.Logins[i], true
 }
 
+// patchLife is how long an admission may still come true after it was last
+// issued: the API server works on a patch for up to 34 seconds.
+const patchLife = 45 * time.Second
+
+// forget drops admissions that did not come true and can't any more.
+func (f *fleet) forget(now time.Time) {
+	if f.frozen != nil && f.frozen.Reason == ReplicasUnknown {
+		return
+	}
+	admitted := maps.Clone(f.memory.Admitted)
+	pods := maps.Clone(f.memory.Pods)
+	for _, p := range f.state.Pods {
+		if a, ok := admitted[p.UID]; ok && p.Gated && now.Sub(a.At) > patchLife {
+			delete(admitted, p.UID)
+			delete(pods, p.UID)
+		}
+	}
+	f.memory.Admitted, f.memory.Pods = admitted, pods
+}
+
 // grant counts what each pod may hold: what was stamped on it or else what its
 // policy declares, but never less than it was counted as before.
 func (f *fleet) grant() {
 	for _, p := range f.state.Pods {
-		admitted := f.memory.Admitted[p.UID]
-		if p.Finished || (p.Gated && admitted == nil) {
+		admitted, issued := f.memory.Admitted[p.UID]
+		if p.Finished || (p.Gated && !issued) {
 			continue
 		}
 		out := pod{Pod: p, grants: make([]int, len(f.uses)), observed: make([]int, len(f.uses)), excused: make([]int, len(f.uses))}
@@ -172,7 +196,7 @@ func (f *fleet) grant() {
 			if !stamped {
 				granted = u.ConnectionsPerPod
 			}
-			out.grants[i] = max(granted, admitted[u.Database], f.memory.Pods[p.UID].Grants[u.Database])
+			out.grants[i] = max(granted, admitted.Grants[u.Database], f.memory.Pods[p.UID].Grants[u.Database])
 		}
 		f.pods = append(f.pods, out)
 	}
@@ -197,7 +221,7 @@ func (f *fleet) depart(now time.Time) {
 		}
 		out := departed{Departed: d, grants: make([]int, len(f.uses)), observed: make([]int, len(f.uses))}
 		for i, u := range f.uses {
-			if u.releases(d.At) && u.server.data.Attribution == metrics.ByAddress {
+			if u.releases(d.At) && (u.server.full || u.server.data.Attribution == metrics.ByAddress) {
 				continue // whatever it still holds is visible, as ghosts
 			}
 			out.grants[i] = d.Grants[u.Database]
@@ -206,10 +230,10 @@ func (f *fleet) depart(now time.Time) {
 	}
 }
 
-// releases reports whether the server's reading shows what a pod that was gone
-// at left still holds.
+// releases reports whether the server's reading counts what a pod that was gone
+// at left still holds. A full server counts everything as used.
 func (u use) releases(left time.Time) bool {
-	return u.server.unknown == "" && !u.server.full && u.server.began.After(left)
+	return u.server.unknown == "" && u.server.began.After(left)
 }
 
 // release lets go of departed pods where sessions can't be told apart by pod: a
@@ -244,11 +268,8 @@ func (f *fleet) observe(now time.Time) {
 	}
 	for i := range f.uses {
 		u := &f.uses[i]
-		if u.server.unknown != "" {
-			continue
-		}
 		window := u.server.window()
-		if u.server.data.Attribution == metrics.ByAddress && !u.server.full {
+		if u.server.unknown == "" && u.server.data.Attribution == metrics.ByAddress && !u.server.full {
 			var seen []int
 			for _, p := range f.pods {
 				if p.observed[i] > 0 {

@@ -14,6 +14,9 @@ import (
 type server struct {
 	policies []Database // one for each name, by ID
 	unknown  string     // why there is no usable reading, "" where there is one
+	// unread are names of this server that can't be read themselves right now:
+	// what is on it by those names is counted, and frozen.
+	unread   map[metrics.ID]string
 	data     metrics.Database
 	began    time.Time
 	full     bool   // it refused our own login: data is the last good reading
@@ -101,20 +104,20 @@ func othersReread(id metrics.ID, m DatabaseMemory, s Snapshot, l Ledger) bool {
 }
 
 // gather puts names of one server together. A name without a usable reading
-// stays alone: nothing is promised on it anyway.
+// stays with the server that it was last known to lead to, as far as another name
+// of that can be read; else it stays alone, and nothing is promised on it.
 func gather(g Group, s Snapshot, memory map[metrics.ID]DatabaseMemory, unknown map[metrics.ID]string) []*server {
 	var servers []*server
 	byIdentity := map[string]*server{}
 	for _, p := range g.Databases {
-		if why := unknown[p.ID]; why != "" {
-			servers = append(servers, &server{policies: []Database{p}, unknown: why})
+		if unknown[p.ID] != "" {
 			continue
 		}
 		reading := s.Databases[p.ID]
 		data, _ := reading.Last()
 		sv := byIdentity[memory[p.ID].Server]
 		if sv == nil {
-			sv = &server{}
+			sv = &server{unread: map[metrics.ID]string{}}
 			byIdentity[memory[p.ID].Server] = sv
 			servers = append(servers, sv)
 		}
@@ -126,6 +129,18 @@ func gather(g Group, s Snapshot, memory map[metrics.ID]DatabaseMemory, unknown m
 				sv.data = memory[p.ID].Last
 			}
 		}
+	}
+	for _, p := range g.Databases {
+		why := unknown[p.ID]
+		if why == "" {
+			continue
+		}
+		if sv := byIdentity[memory[p.ID].Server]; sv != nil {
+			sv.policies = append(sv.policies, p)
+			sv.unread[p.ID] = why
+			continue
+		}
+		servers = append(servers, &server{policies: []Database{p}, unknown: why})
 	}
 	return servers
 }

@@ -58,7 +58,7 @@ type WorkloadMemory struct {
 	Departed []Departed `json:"departed,omitempty"`
 	// Admitted are pods that were let through the gate by an earlier plan and
 	// are not yet seen without it, by pod UID and database: promised all the same.
-	Admitted map[string]map[metrics.ID]int `json:"admitted,omitempty"`
+	Admitted map[string]Admitted `json:"admitted,omitempty"`
 	// QueueUnknownSince is when the queue stopped having a usable reading, zero
 	// while it has one.
 	QueueUnknownSince time.Time `json:"queueUnknownSince,omitzero"`
@@ -68,6 +68,12 @@ type WorkloadMemory struct {
 type PodMemory struct {
 	Address string             `json:"address,omitempty"`
 	Grants  map[metrics.ID]int `json:"grants"`
+}
+
+// Admitted is an admission that was issued, last at At.
+type Admitted struct {
+	At     time.Time          `json:"at"`
+	Grants map[metrics.ID]int `json:"grants"`
 }
 
 // Departed is a pod that is gone from the API. Its grants are released by a

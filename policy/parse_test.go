@@ -152,7 +152,7 @@ func TestInputIsBounded(t *testing.T) {
 				t.Errorf("%d problems", len(problems))
 			}
 			if !slices.ContainsFunc(problems, func(p Problem) bool { return strings.Contains(p.Rule, test.want) }) {
-				t.Errorf("expected %q, found %.3v", test.want, problems)
+				t.Errorf("expected %q, found %d problems, first %v", test.want, len(problems), problems[0])
 			}
 			for _, p := range problems {
 				if len(p.String()) > 1000 {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/keda-headroom/headroom/internal/intorpercent"
-	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -69,12 +68,14 @@ func (c *check) admit(x patch) {
 				passed++
 			}
 		}
-		if !x.basis.good[x.fleet] && passed > x.basis.carried[x.fleet] {
+		// Pods that hold more than they declare are replaced by connections, not
+		// by number.
+		if !x.basis.good[x.fleet] && passed > x.basis.carried[x.fleet] && d.Opens == d.Declared {
 			c.fail("%s admitted as pod %d of fleet %d, with no good reading beyond %d", p.uid, passed, x.fleet, x.basis.carried[x.fleet])
 			return
 		}
 		if x.basis.good[x.fleet] && c.knowable() {
-			c.fits(fmt.Sprintf("admission of %s", p.uid), x.basis, c.w.database(x.fleet), func(d *workload) int { return 0 })
+			c.fits(fmt.Sprintf("admission of %s", p.uid), x.basis, func(d *workload) int { return 0 })
 		}
 	}
 }
@@ -85,6 +86,9 @@ func (c *check) raised(d *workload, x write, before int) {
 	c.raises++
 	what := fmt.Sprintf("raise of fleet %d from %d to %d", d.index, before, d.spec)
 	b := x.answer.basis
+	if !b.good[d.index] && c.w.now.Sub(c.h.apiAway) < 5*time.Second+c.w.s.WatchLag {
+		return // what is held is what there was before the API server went away
+	}
 	if !b.good[d.index] {
 		c.fail("%s with no good reading (watched others for %s of %s)", what, b.watched, c.w.s.Window)
 		return
@@ -92,7 +96,7 @@ func (c *check) raised(d *workload, x write, before int) {
 	if !c.knowable() {
 		return
 	}
-	c.fits(what, b, c.w.database(d.index), func(f *workload) int {
+	c.fits(what, b, func(f *workload) int {
 		if f.Mode == policy.Gate {
 			return 0
 		}
@@ -118,11 +122,11 @@ func (c *check) knowable() bool {
 
 // fits checks the admission rule against the world: what the pods past the gate
 // may hold, the ghosts, the pods that come, and what others were known to need.
-func (c *check) fits(what string, b *basis, name metrics.ID, coming func(*workload) int) {
+func (c *check) fits(what string, b *basis, coming func(*workload) int) {
 	w := c.w
-	s := b.samples[name]
-	for _, other := range b.samples {
-		if other.began.After(s.began) {
+	var s *sample // the newest, by whichever name
+	for _, name := range c.h.names {
+		if other := b.samples[name]; other != nil && (s == nil || other.began.After(s.began)) {
 			s = other
 		}
 	}
@@ -143,8 +147,8 @@ func (c *check) fits(what string, b *basis, name metrics.ID, coming func(*worklo
 	}
 	others := max(s.others, b.high)
 	if pods+ghosts+more+others > s.limit-w.s.Reserve {
-		c.fail("%s: pods may hold %d, ghosts %d, pods to come %d, others %d (at the reading %d), over %d − %d reserved; reading begun %s before",
-			what, pods, ghosts, more, others, s.others, s.limit, w.s.Reserve, w.now.Sub(s.began))
+		c.fail("%s: pods may hold %d, ghosts %d, pods to come %d, others %d (at the reading %d), over %d − %d reserved; plan of %s, reading begun %s",
+			what, pods, ghosts, more, others, s.others, s.limit, w.s.Reserve, b.at.Sub(w.start), s.began.Sub(w.start))
 	}
 	if w.s.RoleLimit > 0 && pods+ghosts+more > w.s.RoleLimit {
 		c.fail("%s: pods may hold %d, ghosts %d, pods to come %d, over the role's %d", what, pods, ghosts, more, w.s.RoleLimit)
@@ -183,7 +187,7 @@ func (c *check) settled() {
 		first += podsFor(d, max(1, d.Min)) * d.Opens
 		exact = exact && d.Opens == d.Declared && d.ToleranceMil == 0
 	}
-	if first > room || !exact {
+	if first > room || !exact || c.h.full() {
 		return
 	}
 	if held > room {
@@ -198,6 +202,17 @@ func (c *check) settled() {
 			c.fail("settled with no pod of fleet %d though everybody's first fits: %v pods, %s", i, counts, c.h.why(i))
 		}
 	}
+}
+
+// full reports whether the monitor is locked out of a full server: it then learns
+// nothing and gives way in steps.
+func (h *headroom) full() bool {
+	for _, r := range h.databases {
+		if data, _ := r.Last(); data.Full {
+			return true
+		}
+	}
+	return false
 }
 
 // why renders the last decision for a failure's text.

@@ -82,6 +82,9 @@ type headroom struct {
 	kicked                              bool
 }
 
+// trace, if set, sees every plan.
+var trace func(*world, policy.Plan)
+
 // states is what the API server said at one time.
 type states struct {
 	at     time.Time
@@ -235,6 +238,9 @@ func (h *headroom) decide() {
 	h.ledger = ledger
 	h.plan = &plan
 	h.basis = h.restsOn(plan)
+	if trace != nil {
+		trace(w, plan)
+	}
 	for i, p := range plan.Workloads {
 		for _, a := range p.Admissions {
 			h.patches = append(h.patches, patch{at: w.now.Add(time.Duration(w.rand.Int64N(int64(w.s.PatchTakes) + 1))), fleet: i, a: a, basis: h.basis,

@@ -10,7 +10,7 @@ func TestClosedLoop(t *testing.T) {
 	for _, mode := range []policy.Mode{policy.Gate, policy.Target, ""} {
 		bad := 0
 		var total Report
-		for seed := uint64(1); seed <= 300; seed++ {
+		for seed := uint64(1); seed <= 3400; seed++ {
 			r := Run(Draw(seed, mode))
 			total.Admissions += r.Admissions
 			total.Raises += r.Raises
