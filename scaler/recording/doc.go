@@ -11,10 +11,12 @@
 //
 // # What is kept
 //
-// A decision that differs from the last one of its group by nothing but times
-// (readings were renewed, and say the same) is passed over, until [Heartbeat]
-// has gone by: so a gap longer than that means that nothing was recorded, and
-// not that nothing happened. A recording is bounded in bytes; the oldest goes
+// Every decision that changes what anybody is told (a target, whether a workload
+// is active, the reason, a pod let through the gate) is kept; of the others, one
+// in each [Interval]. One that differs from the last of its group by nothing but
+// times (readings were renewed, and say the same) is passed over until
+// [Heartbeat] has gone by: so a gap longer than that means that nothing was
+// recorded, and not that nothing happened. A recording is bounded in bytes; the oldest goes
 // first.
 //
 // # Format

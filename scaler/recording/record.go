@@ -32,11 +32,19 @@ type Record struct {
 
 // Outcome is a workload's decision in short.
 type Outcome struct {
-	Demand  int           `json:"demand"`
-	Ceiling int           `json:"ceiling"`
-	Target  int           `json:"target"`
-	Active  bool          `json:"active"`
-	Reason  policy.Reason `json:"reason"`
+	Demand  int `json:"demand"`
+	Ceiling int `json:"ceiling"`
+	Told
+}
+
+// Told is the part of a decision that somebody acts on.
+type Told struct {
+	Target   int           `json:"target"`
+	Value    float64       `json:"value"`
+	Active   bool          `json:"active"`
+	Failure  bool          `json:"failure"`
+	Reason   policy.Reason `json:"reason"`
+	Admitted int           `json:"admitted"` // pods let through the gate
 }
 
 // New returns the record of a decision. It refers to what it is given.
@@ -58,9 +66,13 @@ func New(at time.Time, group policy.Group, snapshot policy.Snapshot, ledger poli
 		copyKey(r.Snapshot.Fleets, snapshot.Fleets, w.ID)
 	}
 	for _, w := range plan.Workloads {
-		r.Outcomes[w.ID] = Outcome{Demand: w.Demand.Raw, Ceiling: w.Ceiling, Target: w.Target, Active: w.Active, Reason: w.Reason}
+		r.Outcomes[w.ID] = Outcome{Demand: w.Demand.Raw, Ceiling: w.Ceiling, Told: told(w)}
 	}
 	return r
+}
+
+func told(w policy.WorkloadPlan) Told {
+	return Told{Target: w.Target, Value: w.Value, Active: w.Active, Failure: w.Failure != "", Reason: w.Reason, Admitted: len(w.Admissions)}
 }
 
 func copyKey[V any](into, from map[metrics.ID]V, id metrics.ID) {

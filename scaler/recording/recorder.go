@@ -21,6 +21,10 @@ const (
 // Heartbeat is how often a group is recorded while nothing about it changes.
 const Heartbeat = 30 * time.Second
 
+// Interval is how long decisions that tell nobody anything new are passed over
+// after one that was recorded.
+const Interval = time.Second
+
 // retryAfter is how long nothing is recorded after the directory could not be
 // written to.
 const retryAfter = 10 * time.Second
@@ -49,7 +53,7 @@ type Options struct {
 
 // Stats say how recording goes.
 type Stats struct {
-	// Records were written; Unchanged said nothing new and were passed over;
+	// Records were written; Unchanged told nobody anything new and were passed over;
 	// Dropped came faster than they could be written, or while writing failed.
 	Records, Unchanged, Dropped uint64
 	// Bytes is what the recording occupies.
@@ -228,6 +232,10 @@ func (r *Recorder) take(i item) {
 	r.lose(r.dropped.Swap(0))
 	if wait := r.notUntil.Sub(i.at); wait > 0 && wait <= retryAfter { // a clock that was set back says nothing
 		r.lose(1)
+		return
+	}
+	if r.lost == 0 && r.encoder != nil && r.encoder.fits(i.at) && !r.encoder.tells(i.plan, i.at, Interval) {
+		r.report(false, nil)
 		return
 	}
 	record := New(i.at, i.group, i.snapshot, i.ledger, i.plan)

@@ -58,6 +58,22 @@ func (e *encoder) fits(at time.Time) bool {
 	return wall >= 0 && delta.Distance(e.last, at) == wall
 }
 
+// tells reports whether a plan tells anybody something that the group's last
+// record does not, or is the first for this long.
+func (e *encoder) tells(plan policy.Plan, at time.Time, interval time.Duration) bool {
+	before := e.groups[plan.Group]
+	if before == nil || at.Sub(before.record.At) >= interval || len(plan.Workloads) != len(before.record.Outcomes) {
+		return true
+	}
+	for _, w := range plan.Workloads {
+		last, ok := before.record.Outcomes[w.ID]
+		if now := told(w); !ok || last.Told != now || now.Admitted > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // encode returns the record's frame, good until the next call; nil where the
 // record says nothing that the group's last one does not, and that one is
 // younger than heartbeat.

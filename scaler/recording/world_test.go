@@ -21,6 +21,10 @@ type world struct {
 	pods   int
 	// quiet is how many of a thousand chances to change are not taken.
 	quiet int
+	// scaling is how long a workload keeps its number of pods, on average.
+	scaling time.Duration
+	// held are the connections of each pod, by address.
+	held map[string]int
 }
 
 // made is one decision.
@@ -35,7 +39,7 @@ type made struct {
 var start = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
 func newWorld(seed uint64, name string, workloads int) *world {
-	w := &world{r: rand.New(rand.NewPCG(seed, 1)), now: start}
+	w := &world{r: rand.New(rand.NewPCG(seed, 1)), now: start, scaling: 20 * time.Second, held: map[string]int{}}
 	db := metrics.ID{Namespace: "platform", Name: name}
 	w.group.Databases = []policy.Database{{
 		ID: db, PostgreSQL: &policy.PostgreSQL{DSN: policy.DSN{File: "/dsn"}}, Reserve: intorpercent.Percent(10),
@@ -82,7 +86,7 @@ func (w *world) step(d time.Duration) made {
 		fleet := w.state.Fleets[wl.ID]
 		queue := w.state.Queues[wl.ID]
 		f, known := fleet.Last()
-		if !known || w.changes() && w.r.IntN(20) == 0 {
+		if !known || w.changes() && w.r.Float64() < d.Seconds()/w.scaling.Seconds() {
 			f = w.fleet(wl, f)
 		}
 		// Every fleet is as fresh as the watch.
@@ -92,7 +96,11 @@ func (w *world) step(d time.Duration) made {
 				q.Visible = max(0, q.Visible+w.r.Int64N(41)-20)
 				q.InFlight = w.r.Int64N(10)
 			}
-			queue = metrics.Known(q, w.jitter(20*time.Millisecond))
+			late := 20 * time.Millisecond
+			if !known {
+				late = wl.SQS.PollInterval // pollers don't all start at once
+			}
+			queue = metrics.Known(q, w.jitter(late))
 			if w.quiet < 1000 && w.r.IntN(500) == 0 {
 				queue = queue.Failed("dial tcp: connection refused")
 			}
@@ -151,7 +159,12 @@ func (w *world) server(last metrics.Database, known bool, s policy.Snapshot) met
 	for _, wl := range w.group.Workloads {
 		f, _ := s.Fleets[wl.ID].Last()
 		for _, p := range f.Pods {
-			if n := w.r.IntN(wl.Databases[0].ConnectionsPerPod + 1); n > 0 {
+			n, ok := w.held[p.Address]
+			if !ok || w.r.IntN(20) == 0 {
+				n = w.r.IntN(wl.Databases[0].ConnectionsPerPod + 1)
+				w.held[p.Address] = n
+			}
+			if n > 0 {
 				d.Sessions = append(d.Sessions, metrics.Sessions{User: "worker", Database: "orders", Address: p.Address, Application: wl.ID.Name, Count: n})
 			}
 		}
