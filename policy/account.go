@@ -105,10 +105,11 @@ func attribute(s *server, group metrics.Sessions, owners []owner) int {
 	if s.data.Attribution == metrics.ByAddress {
 		return attributeByAddress(s, group, owners)
 	}
-	// Up to their grants: first to the pods that are ready, and so have opened
-	// their pools, then to those that just left, then to those that start. So
-	// what a pod left behind can't hide in a grant that is not used yet.
-	left := attributeByLogin(group.Count, owners, true)
+	// Up to their grants: first to the pods that were ready before the reading
+	// began, and so have opened their pools; then to those that just left, and to
+	// what was a ghost before; then to those that start. So what a pod left behind
+	// can't hide in a grant that is not used yet.
+	left := attributeByLogin(s, group.Count, owners, true)
 	for _, o := range owners {
 		for i := range o.fleet.departed {
 			d := &o.fleet.departed[i]
@@ -117,15 +118,27 @@ func attribute(s *server, group metrics.Sessions, owners []owner) int {
 			left -= n
 		}
 	}
-	return attributeByLogin(left, owners, false)
+	ghosts := 0
+	for _, o := range owners {
+		u := &o.fleet.uses[o.use]
+		n := min(left-ghosts, max(0, o.fleet.memory.Ghosts[u.Database]-u.ghosts))
+		u.ghosts += n
+		ghosts += n
+	}
+	more := attributeByLogin(s, left-ghosts, owners, false)
+	owners[0].fleet.uses[owners[0].use].ghosts += more
+	return ghosts + more
 }
 
-// attributeByLogin gives n sessions to the owners' pods, up to their grants, and
-// returns how many are left.
-func attributeByLogin(n int, owners []owner, ready bool) int {
+// attributeByLogin gives n sessions to those of the owners' pods that were ready,
+// or not, before the reading began, up to their grants, and returns how many are
+// left.
+func attributeByLogin(s *server, n int, owners []owner, ready bool) int {
 	for _, o := range owners {
 		for i := range o.fleet.pods {
-			if p := &o.fleet.pods[i]; p.Ready == ready {
+			p := &o.fleet.pods[i]
+			seen := o.fleet.memory.Pods[p.UID].ReadySeen
+			if ready == (p.Ready && !seen.IsZero() && s.began.After(seen)) {
 				taken := min(n, max(0, p.grants[o.use]-p.observed[o.use]))
 				p.observed[o.use] += taken
 				n -= taken

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -93,7 +94,11 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 	m.Pods = map[string]PodMemory{}
 	m.Admitted = map[string]Admitted{}
 	for _, pd := range f.pods {
-		m.Pods[pd.UID] = PodMemory{Address: pd.Address, Grants: f.byDatabase(pd.grants)}
+		seen := f.memory.Pods[pd.UID].ReadySeen
+		if pd.Ready && seen.IsZero() {
+			seen = now
+		}
+		m.Pods[pd.UID] = PodMemory{Address: pd.Address, ReadySeen: seen, Grants: f.byDatabase(pd.grants)}
 		if pd.Gated {
 			m.Admitted[pd.UID] = f.memory.Admitted[pd.UID]
 		}
@@ -104,6 +109,12 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 			grants[u.Database] = a.Grant[u.Database.String()]
 		}
 		m.Admitted[a.UID] = Admitted{At: now, Grants: grants}
+	}
+	m.Ghosts = map[metrics.ID]int{}
+	for _, u := range f.uses {
+		if u.ghosts > 0 {
+			m.Ghosts[u.Database] += u.ghosts
+		}
 	}
 	m.Departed = nil
 	for _, d := range f.departed {
@@ -122,7 +133,12 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 	if f.frozen == nil {
 		grants := map[metrics.ID]int{}
 		for i, u := range f.uses {
-			grants[u.Database] += p.Uses[i].Granted + len(p.Admissions)*u.perPod
+			grants[u.Database] += p.Uses[i].Granted
+			for _, a := range p.Admissions {
+				if !f.holds(a.UID) {
+					grants[u.Database] += u.perPod
+				}
+			}
 			if f.starting() != "" {
 				// A pod that goes while others are still being watched may be replaced.
 				grants[u.Database] = max(grants[u.Database], f.memory.CarriedGrants[u.Database])
@@ -131,6 +147,12 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 		m.Carried, m.CarriedKnown, m.CarriedGrants = p.Target, true, grants
 	}
 	return m
+}
+
+// holds reports whether the pod is counted among those that may hold
+// connections.
+func (f *fleet) holds(uid string) bool {
+	return slices.ContainsFunc(f.pods, func(p pod) bool { return p.UID == uid })
 }
 
 func (f *fleet) byDatabase(byUse []int) map[metrics.ID]int {

@@ -56,6 +56,7 @@ type use struct {
 	server   *server
 	database string // on the server, resolved
 	perPod   int    // connections that one more pod is counted as
+	ghosts   int    // where sessions can't be told apart by pod
 }
 
 // pod is a pod that may hold connections, with its connections by use.

@@ -135,7 +135,11 @@ func gather(g Group, s Snapshot, memory map[metrics.ID]DatabaseMemory, unknown m
 		if why == "" {
 			continue
 		}
-		if sv := byIdentity[memory[p.ID].Server]; sv != nil {
+		sv := byIdentity[memory[p.ID].Server]
+		if sv == nil { // it may have moved to where another name of it leads already
+			sv = byIdentity[memory[p.ID].Next]
+		}
+		if sv != nil {
 			sv.policies = append(sv.policies, p)
 			sv.unread[p.ID] = why
 			continue

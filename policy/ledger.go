@@ -54,6 +54,9 @@ type WorkloadMemory struct {
 	// Pods are the pods that may hold connections, by UID, with what each was
 	// counted as. That only grows while the pod lives.
 	Pods map[string]PodMemory `json:"pods,omitempty"`
+	// Ghosts are connections under the workload's login that belonged to no pod,
+	// by database, where sessions can't be told apart by pod.
+	Ghosts map[metrics.ID]int `json:"ghosts,omitempty"`
 	// Departed are pods that are gone from the API.
 	Departed []Departed `json:"departed,omitempty"`
 	// Admitted are pods that were let through the gate by an earlier plan and
@@ -66,8 +69,10 @@ type WorkloadMemory struct {
 
 // PodMemory is what is remembered of one pod.
 type PodMemory struct {
-	Address string             `json:"address,omitempty"`
-	Grants  map[metrics.ID]int `json:"grants"`
+	Address string `json:"address,omitempty"`
+	// ReadySeen is when the pod was first seen to be ready, zero before.
+	ReadySeen time.Time          `json:"readySeen,omitzero"`
+	Grants    map[metrics.ID]int `json:"grants"`
 }
 
 // Admitted is an admission that was issued, last at At.

@@ -280,7 +280,7 @@ func (w *world) state(d *workload) metrics.Fleet {
 		HPA: metrics.HPA{ScaleDownToleranceMilli: d.ToleranceMil, ScaleDownStabilization: d.Stabilize}}
 	for _, p := range d.pods {
 		pod := metrics.Pod{UID: p.uid, Name: p.uid, Address: p.address, CreatedAt: p.created, Revision: p.revision, Gated: p.gated,
-			Ready: p.started(w.now), Terminating: !p.until.IsZero(), Grant: p.grant}
+			Ready: p.started(w.now) && (d.Lazy || p.conns >= d.Opens), Terminating: !p.until.IsZero(), Grant: p.grant}
 		if !p.started(w.now) {
 			pod.Address = ""
 		}
