@@ -19,15 +19,11 @@ const (
 	DefaultPlanGap = 20 * time.Millisecond
 )
 
-// recordQueue is how many decisions wait for a slow recorder before the newest
-// are dropped.
-const recordQueue = 256
-
 // Recorder keeps decisions for later: `why --at` and replay. l is the ledger that
 // the decision was given, so that Decide(at, g, s, l) gives p again.
 //
-// Record is called from one goroutine, one call at a time, and may be slow:
-// while it is, up to 256 decisions wait and further ones are dropped and counted.
+// Record is called from one goroutine and must not wait: what can't be kept in
+// time is better dropped than waited for. It must not change what it is given.
 type Recorder interface {
 	Record(at time.Time, g policy.Group, s policy.Snapshot, l policy.Ledger, p policy.Plan)
 }
@@ -49,10 +45,6 @@ type PlannerOptions struct {
 	Recorder Recorder
 	// Planned is told how long each round of decisions took. It must not wait.
 	Planned func(duration time.Duration)
-	// Dropped is told of each decision that the recorder was too slow for. It
-	// must not wait.
-	Dropped func()
-
 	// Interval is the longest time between two plans and Gap the shortest, 0 for
 	// the defaults.
 	Interval, Gap time.Duration
@@ -70,22 +62,12 @@ type Planner struct {
 
 	set     atomic.Pointer[policy.Set] // nil before the first
 	changed *poll.Signal               // of set
-
-	records chan record
-}
-
-type record struct {
-	at       time.Time
-	decision Decision
 }
 
 // NewPlanner returns a planner that has no policy yet.
 func NewPlanner(options PlannerOptions) *Planner {
 	if options.Planned == nil {
 		options.Planned = func(time.Duration) {}
-	}
-	if options.Dropped == nil {
-		options.Dropped = func() {}
 	}
 	if options.Interval <= 0 {
 		options.Interval = DefaultPlanInterval
@@ -99,7 +81,7 @@ func NewPlanner(options PlannerOptions) *Planner {
 	if options.Decide == nil {
 		options.Decide = policy.Decide
 	}
-	p := &Planner{options: options, changed: poll.NewSignal(), records: make(chan record, recordQueue)}
+	p := &Planner{options: options, changed: poll.NewSignal()}
 	p.state.Store(newState(time.Time{}, false, policy.Set{}, nil))
 	return p
 }
@@ -115,21 +97,8 @@ func (p *Planner) SetPolicy(set policy.Set) {
 }
 
 // Run plans until ctx ends: when a reading or the policy changes, and at least
-// once in every Interval. It returns when everything it decided has been handed
-// to the recorder. It is called once.
+// once in every Interval. It is called once.
 func (p *Planner) Run(ctx context.Context) {
-	recorded := make(chan struct{})
-	go func() {
-		defer close(recorded)
-		for r := range p.records {
-			p.options.Recorder.Record(r.at, r.decision.Group, r.decision.Snapshot, r.decision.Ledger, r.decision.Plan)
-		}
-	}()
-	defer func() {
-		close(p.records)
-		<-recorded
-	}()
-
 	var ledger policy.Ledger
 	var inForce *policy.Set
 	for {
@@ -187,22 +156,12 @@ func (p *Planner) plan(set policy.Set, ledger policy.Ledger) policy.Ledger {
 	before := p.state.Load()
 	p.state.Store(newState(now, true, set, decisions))
 	close(before.next)
-	p.record(now, decisions)
-	return after
-}
-
-// record hands decisions to the recorder, as far as it keeps up.
-func (p *Planner) record(at time.Time, decisions []Decision) {
-	if p.options.Recorder == nil {
-		return
-	}
-	for _, d := range decisions {
-		select {
-		case p.records <- record{at, d}:
-		default:
-			p.options.Dropped()
+	if p.options.Recorder != nil {
+		for _, d := range decisions {
+			p.options.Recorder.Record(now, d.Group, d.Snapshot, d.Ledger, d.Plan)
 		}
 	}
+	return after
 }
 
 // forget drops what the ledger remembers of databases and workloads that are not

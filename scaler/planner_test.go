@@ -152,34 +152,28 @@ func TestAPolicyIsReplacedAsAWhole(t *testing.T) {
 	})
 }
 
-// journal is a recorder that can be made to wait.
-type journal struct {
-	gate    chan struct{}
-	records []Decision
-}
+// journal is a recorder that keeps everything.
+type journal []Decision
 
 func (j *journal) Record(_ time.Time, g policy.Group, s policy.Snapshot, l policy.Ledger, p policy.Plan) {
-	<-j.gate
-	j.records = append(j.records, Decision{Group: g, Snapshot: s, Ledger: l, Plan: p})
+	*j = append(*j, Decision{Group: g, Snapshot: s, Ledger: l, Plan: p})
 }
 
 func TestARecordedDecisionCanBeMadeAgain(t *testing.T) {
-	j := &journal{}
+	var j journal
 	synctest.Test(t, func(t *testing.T) {
-		j.gate = make(chan struct{})
-		close(j.gate)
 		w := newWorld()
-		p := start(t, PlannerOptions{Readings: w, Recorder: j})
+		p := start(t, PlannerOptions{Readings: w, Recorder: &j})
 		p.SetPolicy(shop(invoices, orders))
 		for i := range 5 {
 			w.set(int64(40*i), orders, invoices)
 			time.Sleep(700 * time.Millisecond)
 		}
 	})
-	if len(j.records) < 5 {
-		t.Fatalf("%d decisions were recorded, want all", len(j.records))
+	if len(j) < 5 {
+		t.Fatalf("%d decisions were recorded, want all", len(j))
 	}
-	for i, r := range j.records {
+	for i, r := range j {
 		again, _ := policy.Decide(r.Plan.At, r.Group, r.Snapshot, r.Ledger)
 		if got, want := text(t, again), text(t, r.Plan); got != want {
 			t.Fatalf("decision %d made again:\n got %s\nwant %s", i, got, want)
@@ -194,30 +188,6 @@ func text(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-func TestASlowRecorderMakesNobodyWait(t *testing.T) {
-	j := &journal{}
-	dropped, plans := 0, 0
-	synctest.Test(t, func(t *testing.T) {
-		j.gate = make(chan struct{})
-		w := newWorld()
-		p := start(t, PlannerOptions{
-			Readings: w, Recorder: j,
-			Dropped: func() { dropped++ }, Planned: func(time.Duration) { plans++ },
-		})
-		p.SetPolicy(shop(orders))
-		time.Sleep((recordQueue + 100) * time.Second)
-		synctest.Wait()
-		at := p.State().At
-		if age := time.Since(at); age > 2*time.Second {
-			t.Errorf("the last plan is %s old", age)
-		}
-		close(j.gate)
-	})
-	if dropped == 0 || len(j.records)+dropped != plans {
-		t.Errorf("%d recorded and %d dropped of %d decisions", len(j.records), dropped, plans)
-	}
 }
 
 func TestGroupsAreDecidedApart(t *testing.T) {

@@ -24,7 +24,6 @@ type Telemetry struct {
 	awsRequests   *prometheus.CounterVec
 	policyReloads *prometheus.CounterVec
 	policies      policyCollector
-	dropped       prometheus.Counter
 }
 
 // Values of the label result.
@@ -72,10 +71,6 @@ func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telem
 			Name: "headroom_policy_reloads_total",
 			Help: "Changes of policies that were read, by whether they took effect.",
 		}, []string{"result"}),
-		dropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "headroom_recording_dropped_total",
-			Help: "Decisions that were not recorded because the recording was too slow.",
-		}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "headroom_build_info",
@@ -89,7 +84,7 @@ func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telem
 		t.policyReloads.WithLabelValues(r) // a rate needs the zero before the first
 	}
 	registerer.MustRegister(t.GRPC, t.reads, t.readDuration, t.planDuration, t.refusals, t.awsRequests,
-		t.policyReloads, &t.policies, t.dropped, info)
+		t.policyReloads, &t.policies, info)
 	return t
 }
 
@@ -102,9 +97,6 @@ func (t *Telemetry) Read(source, _ string, _ time.Time, duration time.Duration, 
 // Planned notes how long a plan took; it goes into [PlannerOptions].
 func (t *Telemetry) Planned(duration time.Duration) { t.planDuration.Observe(duration.Seconds()) }
 
-// Dropped notes a decision that was not recorded; it goes into [PlannerOptions].
-func (t *Telemetry) Dropped() { t.dropped.Inc() }
-
 // Refused notes that a database refused our own login; it goes into
 // [SourcesOptions].
 func (t *Telemetry) Refused(database metrics.ID) {
@@ -114,4 +106,19 @@ func (t *Telemetry) Refused(database metrics.ID) {
 // AWSRequest notes one request to AWS and in one word how it ended.
 func (t *Telemetry) AWSRequest(service, operation, result string) {
 	t.awsRequests.WithLabelValues(service, operation, result).Inc()
+}
+
+// NewRecordingCollectors returns metrics of a recording: how many decisions could
+// not be kept, and how much it occupies.
+func NewRecordingCollectors(dropped func() uint64, bytes func() int64) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "headroom_recording_dropped_total",
+			Help: "Decisions that were not recorded: they came too fast, or could not be written.",
+		}, func() float64 { return float64(dropped()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "headroom_recording_bytes",
+			Help: "What the recording occupies.",
+		}, func() float64 { return float64(bytes()) }),
+	}
 }

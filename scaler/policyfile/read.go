@@ -106,7 +106,7 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // nothing was written
+	defer func() { _ = f.Close() }()                        // nothing was written
 	return io.ReadAll(io.LimitReader(f, policy.MaxInput+1)) // more is refused when it is parsed
 }
 

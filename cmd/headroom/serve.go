@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keda-headroom/headroom/cmd/headroom/serve"
+)
+
+func newServeCommand() *cobra.Command {
+	options := serve.Defaults()
+	var level string
+	c := &cobra.Command{
+		Use:   "serve --policy FILE --fleets FILE|URL",
+		Short: "Answer KEDA: read queues, databases and fleets, and decide",
+		Long: `Serve reads the queues and databases that the policies name, decides how many
+replicas each workload may have, and answers KEDA's external-scaler calls with it.
+
+It serves gRPC for KEDA (with health checks and reflection), and HTTP:
+
+  /metrics    Prometheus metrics (docs/metrics.md)
+  /livez      200 while the process runs
+  /readyz     200 once a policy is in force and a first plan was made
+  /v1/plans   every current plan, as JSON
+
+Policies are read again when they change. A bad edit never takes effect: the last
+good version of its file stays, and the log and headroom_policy_valid say so.
+
+It ends on SIGTERM or SIGINT: streams are closed so that KEDA comes back soon, and
+calls in progress end. A second signal ends it at once.`,
+		Example: `  headroom serve --policy /etc/headroom/policies --fleets http://127.0.0.1:9000/fleets
+
+  # Everything on free ports of this machine; the log says which.
+  headroom serve --policy policy.yaml --fleets fleets.json \
+      --grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0 --log-format json
+
+  # The trigger of a ScaledObject that asks it:
+  #   - type: external-push
+  #     metadata: {scalerAddress: "headroom.headroom.svc:6000", workload: order-workers}`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := options.LogLevel.UnmarshalText([]byte(level)); err != nil {
+				return usageError{fmt.Errorf("--log-level: expected debug, info, warn or error, found %q", level)}
+			}
+			if err := options.Validate(); err != nil {
+				return usageError{err}
+			}
+			options.Log = c.ErrOrStderr()
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the process at once
+			return serve.Run(ctx, options)
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVar(&options.Policies, "policy", nil, "file or directory of policies (repeatable)")
+	flags.StringVar(&options.Fleets, "fleets", "", "file or URL of the workloads' replicas and pods, as JSON")
+	flags.StringVar(&options.GRPCAddress, "grpc-address", options.GRPCAddress, "address for KEDA")
+	flags.StringVar(&options.HTTPAddress, "http-address", options.HTTPAddress, "address for metrics, probes and plans")
+	flags.StringVar(&options.RecordingDir, "recording-dir", "", "directory for decisions and what they were made from, for why and replay; nothing is recorded without it")
+	flags.Int64Var(&options.RecordingMaxBytes, "recording-max-bytes", options.RecordingMaxBytes, "most that the recording may take")
+	flags.StringVar(&level, "log-level", slog.LevelInfo.String(), "debug, info, warn or error")
+	flags.StringVar(&options.LogFormat, "log-format", options.LogFormat, "text or json")
+	flags.DurationVar(&options.MaxConnectionAge, "max-connection-age", options.MaxConnectionAge, "age at which KEDA has to make a new connection, which finds the present leader; 0 for never")
+	flags.DurationVar(&options.ShutdownTimeout, "shutdown-timeout", options.ShutdownTimeout, "how long calls in progress may take to end")
+	return c
+}

@@ -1,0 +1,120 @@
+package serve
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/keda-headroom/headroom/metrics/fleet"
+	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/recording"
+)
+
+// minConnectionAge is the least that a connection may be used: with less, clients
+// would do little else than connect.
+const minConnectionAge = time.Second
+
+// Options of [Run]. Begin with [Defaults]; Policies and Fleets are required.
+type Options struct {
+	// Policies are files, and directories whose YAML and JSON files are policies.
+	Policies []string
+	// Fleets is a file or an http(s) URL that holds the workloads' replicas and
+	// pods, see package fleet.
+	Fleets string
+	// FleetInterval is how often Fleets is read, 0 for a second.
+	FleetInterval time.Duration
+	// GRPCAddress and HTTPAddress are where to listen; port 0 takes a free one.
+	GRPCAddress, HTTPAddress string
+	// RecordingDir keeps decisions across restarts; "" keeps them in memory.
+	// RecordingMaxBytes bounds them; 0 is the recording's own default.
+	RecordingDir      string
+	RecordingMaxBytes int64
+	// MaxConnectionAge is how long KEDA may use a connection; 0 sets no bound.
+	MaxConnectionAge time.Duration
+	// ShutdownTimeout is how long what is in progress may take to end.
+	ShutdownTimeout time.Duration
+
+	// Log gets the log, as lines of LogFormat ("text" or "json") from LogLevel
+	// on; nil is standard error.
+	Log       io.Writer
+	LogLevel  slog.Level
+	LogFormat string
+
+	// Ready is told where the service listens, once it does; nil tells nobody.
+	Ready func(Addresses)
+	// AWS is used instead of the AWS SDK's default configuration.
+	AWS *aws.Config
+}
+
+// Addresses are where the service listens, as HOST:PORT.
+type Addresses struct{ GRPC, HTTP string }
+
+// Defaults returns the options of a service in a cluster.
+func Defaults() Options {
+	return Options{
+		GRPCAddress:      ":6000",
+		HTTPAddress:      ":8080",
+		MaxConnectionAge: scaler.DefaultMaxConnectionAge,
+		ShutdownTimeout:  20 * time.Second, // of the 30 s that Kubernetes gives
+		LogFormat:        "text",
+	}
+}
+
+// Validate says what can't be right, whatever the world is like.
+func (o Options) Validate() error {
+	if len(o.Policies) == 0 {
+		return fmt.Errorf("--policy: expected a file or a directory of policies, found none")
+	}
+	for _, path := range o.Policies {
+		if path == "" {
+			return fmt.Errorf("--policy: expected a file or a directory of policies, found an empty name")
+		}
+	}
+	if o.Fleets == "" {
+		return fmt.Errorf("--fleets: expected a file or a URL of the workloads' replicas and pods, found none: without it nobody may scale out")
+	}
+	if _, err := fleet.Open(o.Fleets); err != nil {
+		return fmt.Errorf("--fleets: %w", err)
+	}
+	for flag, address := range map[string]string{"--grpc-address": o.GRPCAddress, "--http-address": o.HTTPAddress} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fmt.Errorf("%s: expected HOST:PORT or :PORT, found %q", flag, address)
+		}
+	}
+	if o.RecordingMaxBytes < 0 {
+		return fmt.Errorf("--recording-max-bytes: expected 0 or more, found %d", o.RecordingMaxBytes)
+	}
+	if o.MaxConnectionAge != 0 && o.MaxConnectionAge < minConnectionAge {
+		return fmt.Errorf("--max-connection-age: expected 0 for never, or %s or more, found %s", minConnectionAge, o.MaxConnectionAge)
+	}
+	if o.ShutdownTimeout < 0 {
+		return fmt.Errorf("--shutdown-timeout: expected 0 or more, found %s", o.ShutdownTimeout)
+	}
+	if o.LogFormat != "text" && o.LogFormat != "json" {
+		return fmt.Errorf("--log-format: expected text or json, found %q", o.LogFormat)
+	}
+	return nil
+}
+
+// logger returns the log that the options ask for.
+func (o Options) logger() *slog.Logger {
+	out := o.Log
+	if out == nil {
+		out = os.Stderr
+	}
+	handler := &slog.HandlerOptions{Level: o.LogLevel}
+	if o.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(out, handler))
+	}
+	return slog.New(slog.NewTextHandler(out, handler))
+}
+
+// recordingOptions are those of the recording.
+func (o Options) recording(log *slog.Logger, program string) recording.Options {
+	return recording.Options{Dir: o.RecordingDir, MaxBytes: o.RecordingMaxBytes, Program: program, Log: log}
+}

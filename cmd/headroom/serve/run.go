@@ -1,0 +1,157 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/keda-headroom/headroom/internal/buildinfo"
+	"github.com/keda-headroom/headroom/metrics/fleet"
+	"github.com/keda-headroom/headroom/metrics/sqs"
+	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/policyfile"
+	"github.com/keda-headroom/headroom/scaler/recording"
+)
+
+// Run serves until ctx ends, then ends every stream and call in an orderly way and
+// returns nil. It returns an error where it can't begin, or can't go on.
+func Run(ctx context.Context, options Options) (err error) {
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	log := options.logger()
+	build := buildinfo.Get()
+
+	fleets, err := fleet.Open(options.Fleets)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	telemetry := scaler.NewTelemetry(registry, build)
+	queues, err := sqs.New(ctx, sqs.Options{Config: options.AWS, Observe: telemetry.AWSRequest})
+	if err != nil {
+		return err
+	}
+	recorder, err := recording.Open(options.recording(log, build.Version))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, recorder.Close()) }()
+	registry.MustRegister(scaler.NewRecordingCollectors(
+		func() uint64 { return recorder.Stats().Dropped },
+		func() int64 { return recorder.Stats().Bytes },
+	)...)
+
+	grpcListener, httpListener, err := listen(options)
+	if err != nil {
+		return err
+	}
+
+	sources := scaler.NewSources(scaler.SourcesOptions{
+		Open: open(queues, fleets), FleetInterval: options.FleetInterval,
+		Observe: telemetry.Read, Refused: telemetry.Refused, Log: log,
+	})
+	defer sources.Close()
+	planner := scaler.NewPlanner(scaler.PlannerOptions{Readings: sources, Recorder: recorder, Planned: telemetry.Planned})
+	registry.MustRegister(scaler.NewPlanCollector(planner.State, sources.ReadingTimes))
+	policies := policyfile.New(policyfile.Options{Paths: options.Policies, Log: log, Loaded: func(r policyfile.Result) {
+		telemetry.PoliciesRead(statuses(r.Documents), r.Valid)
+		if r.InForce {
+			planner.SetPolicy(r.Set)
+		}
+	}})
+	server := scaler.NewServer(scaler.ServerOptions{
+		State: planner.State, MaxConnectionAge: options.MaxConnectionAge, Metrics: telemetry.GRPC,
+	})
+	stopping := make(chan struct{})
+	web := scaler.NewHTTPServer(scaler.HTTPOptions{State: planner.State, Metrics: registry, Stopping: stopping})
+	web.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+
+	// What plans and follows the plans goes on until nobody asks any more.
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer end()
+	policies.Load()
+	running.Go(func() { policies.Run(background) })
+	running.Go(func() { planner.Run(background) })
+	running.Go(func() { scaler.LogChanges(background, planner.State, log) })
+	running.Go(func() { serveHealth(background, planner.State, server) })
+
+	failed := make(chan error, 2)
+	running.Go(func() { failed <- server.Serve(grpcListener) })
+	running.Go(func() { failed <- web.Serve(httpListener) })
+	at := Addresses{GRPC: grpcListener.Addr().String(), HTTP: httpListener.Addr().String()}
+	log.Info("serving", "grpc", at.GRPC, "http", at.HTTP, "version", build.Version)
+	if options.Ready != nil {
+		options.Ready(at)
+	}
+
+	select {
+	case <-ctx.Done():
+		log.Info("stopping", "timeout", options.ShutdownTimeout.String())
+	case err = <-failed:
+		log.Error("stopping, because serving failed", "problem", err.Error())
+	}
+	close(stopping)
+	stop(context.WithoutCancel(ctx), options.ShutdownTimeout, server, web, log)
+	log.Info("stopped")
+	return err
+}
+
+// listen takes both addresses, or neither.
+func listen(options Options) (grpcListener, httpListener net.Listener, err error) {
+	grpcListener, err = net.Listen("tcp", options.GRPCAddress)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--grpc-address: %w", err)
+	}
+	httpListener, err = net.Listen("tcp", options.HTTPAddress)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("--http-address: %w", err), grpcListener.Close())
+	}
+	return grpcListener, httpListener, nil
+}
+
+// serveHealth answers health checks with SERVING from the first plan on.
+func serveHealth(ctx context.Context, state func() *scaler.State, server *scaler.Server) {
+	for {
+		current := state()
+		if current.Planned() {
+			server.SetServing(true)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-current.Next():
+		}
+	}
+}
+
+// stop ends both servers, and cuts off what has not ended in time.
+func stop(ctx context.Context, timeout time.Duration, server *scaler.Server, web *http.Server, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	server.Stop(ctx)
+	if err := web.Shutdown(ctx); err != nil {
+		log.Warn("HTTP requests were cut off", "problem", err.Error())
+		_ = web.Close() // the listener is closed already; what is left is connections
+	}
+}
+
+func statuses(documents []policyfile.Document) []scaler.PolicyStatus {
+	out := make([]scaler.PolicyStatus, 0, len(documents))
+	for _, d := range documents {
+		out = append(out, scaler.PolicyStatus(d))
+	}
+	return out
+}

@@ -1,0 +1,59 @@
+package scaler
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/keda-headroom/headroom/policy"
+)
+
+func TestHTTP(t *testing.T) {
+	b := newBoard()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewBuildInfoCollector())
+	stopping := make(chan struct{})
+	handler := NewHTTPServer(HTTPOptions{
+		State: b.State, Metrics: registry, Stopping: stopping,
+		Handlers: map[string]http.Handler{"GET /v1/why": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer(w, http.StatusOK, "because of "+r.FormValue("workload"))
+		})},
+	}).Handler
+	get := func(method, path string, code int, words string) string {
+		t.Helper()
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		if w.Code != code || !strings.Contains(w.Body.String(), words) {
+			t.Errorf("%s %s: got %d %q, want %d with %q", method, path, w.Code, w.Body, code, words)
+		}
+		return w.Body.String()
+	}
+
+	get("GET", "/livez", 200, "alive")
+	get("GET", "/readyz", 503, "no plan yet")
+	get("GET", "/v1/plans", 200, `{"plans":[]}`)
+	b.publish(policy.WorkloadPlan{ID: orders, Target: 7, Reason: policy.ConnectionBudget})
+	get("GET", "/readyz", 200, "ready")
+	get("GET", "/metrics", 200, "go_build_info")
+	get("GET", "/v1/why?workload=shop/order-workers", 200, "because of shop/order-workers")
+	get("POST", "/v1/plans", 405, "")
+	get("GET", "/etc/passwd", 404, "")
+
+	var plans Plans
+	if err := json.Unmarshal([]byte(get("GET", "/v1/plans", 200, "")), &plans); err != nil {
+		t.Fatal(err)
+	}
+	if w, ok := plans.Plans[0].Workload(orders); !ok || w.Target != 7 || time.Since(plans.At) > within {
+		t.Errorf("got %+v", plans)
+	}
+
+	close(stopping)
+	get("GET", "/readyz", 503, "stopping")
+	get("GET", "/livez", 200, "alive")
+}
