@@ -2,8 +2,8 @@ package why
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/keda-headroom/headroom/policy"
@@ -58,57 +58,67 @@ func state(p policy.WorkloadPlan) string {
 
 // accounts shows every limit on the workload's databases.
 func accounts(b *strings.Builder, databases []policy.DatabasePlan) {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	header := false
+	rows := [][]string{{"LIMIT ON", "LIMIT", "RESERVE", "USED", "OTHERS", "HIGH WATER", "GHOSTS", "BUDGET", "GRANTED", "DEPARTED", "FREE"}}
 	for _, d := range databases {
 		for _, c := range d.Constraints {
-			if !header {
-				fmt.Fprintln(w, "LIMIT ON\tLIMIT\tRESERVE\tUSED\tOTHERS\tHIGH WATER\tGHOSTS\tBUDGET\tGRANTED\tDEPARTED\tFREE\t")
-				header = true
+			row := []string{d.ID.String() + " " + c.Name}
+			for _, n := range []int{c.Limit, c.Reserve, c.Used, c.Others, c.OthersHighWater, c.Ghosts, c.Budget, c.Granted, c.Departed, c.Free} {
+				row = append(row, strconv.Itoa(n))
 			}
-			fmt.Fprintf(w, "%s %s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", d.ID, c.Name,
-				c.Limit, c.Reserve, c.Used, c.Others, c.OthersHighWater, c.Ghosts, c.Budget, c.Granted, c.Departed, c.Free)
+			rows = append(rows, row)
 		}
 	}
-	_ = w.Flush() // a strings.Builder takes everything
+	if len(rows) > 1 {
+		columns(b, rows)
+		b.WriteString("Budget is limit - reserve - max(others, high water) - ghosts; free is budget - granted - departed.\n")
+	}
 	for _, d := range databases {
 		if d.Unknown != "" {
 			fmt.Fprintf(b, "%s is unknown: %s.\n", d.ID, d.Unknown)
 		}
-		if d.Starting != "" {
-			fmt.Fprintf(b, "%s is being watched: %s.\n", d.ID, d.Starting)
-		}
 	}
-	if header {
-		b.WriteString("Budget is limit - reserve - max(others, high water) - ghosts; free is budget - granted - departed.\n\n")
-	}
+	b.WriteByte('\n')
 }
 
 // uses shows what the workload has of each database.
 func uses(b *strings.Builder, p policy.WorkloadPlan) {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "ITS CONNECTIONS TO\tPER POD\tDECLARED\tGRANTED\tVISIBLE\tMOST OF A POD\t")
+	if len(p.Uses) == 0 {
+		return
+	}
+	rows := [][]string{{"ITS CONNECTIONS TO", "PER POD", "DECLARED", "GRANTED", "VISIBLE", "MOST OF A POD"}}
 	for _, u := range p.Uses {
 		visible, most := "unknown", "unknown"
 		if u.ObservedKnown {
-			visible = fmt.Sprint(u.Observed)
+			visible, most = strconv.Itoa(u.Observed), "-"
 		}
 		if u.ObservedMax > 0 {
-			most = fmt.Sprint(u.ObservedMax)
-		} else if u.ObservedKnown {
-			most = "-"
+			most = strconv.Itoa(u.ObservedMax)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t\n", u.Database, u.PerPod, u.Declared, u.Granted, visible, most)
+		rows = append(rows, []string{u.Database.String(), strconv.Itoa(u.PerPod), strconv.Itoa(u.Declared), strconv.Itoa(u.Granted), visible, most})
 	}
-	if len(p.Uses) > 0 {
-		_ = w.Flush() // a strings.Builder takes everything
-	}
+	columns(b, rows)
 	for _, u := range p.Uses {
 		if u.Unattributed {
 			fmt.Fprintf(b, "None of its connections to %s is recognized: check user, database and applicationName in the policy.\n", u.Database)
 		}
 	}
-	if len(p.Uses) > 0 {
+	b.WriteByte('\n')
+}
+
+// columns writes rows of one length: the first column to the left, numbers to
+// the right.
+func columns(b *strings.Builder, rows [][]string) {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len(cell))
+		}
+	}
+	for _, row := range rows {
+		fmt.Fprintf(b, "%-*s", widths[0], row[0])
+		for i, cell := range row[1:] {
+			fmt.Fprintf(b, "  %*s", widths[i+1], cell)
+		}
 		b.WriteByte('\n')
 	}
 }
