@@ -27,7 +27,7 @@ func (c *check) apply() {
 	var left []patch
 	for _, p := range h.patches {
 		switch {
-		case w.now.Before(p.at), w.now.Before(h.apiAway):
+		case w.now.Before(p.at), w.now.Before(w.apiAway):
 			left = append(left, p)
 		case !p.failed:
 			c.admit(p)
@@ -86,7 +86,7 @@ func (c *check) raised(d *workload, x write, before int) {
 	c.raises++
 	what := fmt.Sprintf("raise of fleet %d from %d to %d", d.index, before, d.spec)
 	b := x.answer.basis
-	if !b.good[d.index] && c.w.now.Sub(c.h.apiAway) < 5*time.Second+c.w.s.WatchLag {
+	if !b.good[d.index] && c.w.now.Sub(c.w.apiAway) < 5*time.Second+c.w.s.WatchLag {
 		return // what is held is what there was before the API server went away
 	}
 	if !b.good[d.index] {
@@ -187,8 +187,11 @@ func (c *check) settled() {
 		first += podsFor(d, max(1, d.Min)) * d.Opens
 		exact = exact && d.Opens == d.Declared && d.ToleranceMil == 0
 	}
-	if first > room || !exact || c.h.full() {
+	if first > room || !exact || c.h.full() || c.rolling() {
 		return
+	}
+	if w.now.Sub(w.turnedAway) < w.s.Calm/2 {
+		return // a full server hides how much others still want
 	}
 	if held > room {
 		c.fail("settled with %d connections promised, over %d: %v pods", held, room, counts)
@@ -202,6 +205,19 @@ func (c *check) settled() {
 			c.fail("settled with no pod of fleet %d though everybody's first fits: %v pods, %s", i, counts, c.h.why(i))
 		}
 	}
+}
+
+// rolling reports whether a rollout is not through yet. Behind a full budget it
+// waits on itself.
+func (c *check) rolling() bool {
+	for _, d := range c.w.fleets {
+		for _, p := range d.pods {
+			if p.revision < d.revision {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // full reports whether the monitor is locked out of a full server: it then learns

@@ -77,9 +77,9 @@ type headroom struct {
 	plan    *policy.Plan
 	basis   *basis
 
-	downUntil, dbAway, apiAway, demoted time.Time
-	queueAway                           []time.Time
-	kicked                              bool
+	downUntil, dbAway, demoted time.Time
+	queueAway                  []time.Time
+	kicked                     bool
 }
 
 // trace, if set, sees every plan.
@@ -190,7 +190,7 @@ func (h *headroom) observe() {
 		} else {
 			h.queues[id] = metrics.Known(metrics.Queue{Visible: int64(d.backlog)}, w.now)
 		}
-		if w.now.Before(h.apiAway) {
+		if w.now.Before(w.apiAway) {
 			h.fleets[id] = h.fleets[id].Failed("away")
 			continue
 		}
@@ -318,7 +318,7 @@ func (h *headroom) says(i int) answer {
 // scale is KEDA and the HPA: they ask, and act some time later.
 func (h *headroom) scale(d *workload) {
 	w := h.w
-	if w.now.Before(h.apiAway) {
+	if w.now.Before(w.apiAway) {
 		return
 	}
 	said := h.says(d.index)

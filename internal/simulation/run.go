@@ -73,19 +73,18 @@ func (h *headroom) happen(e Event) {
 		d.backlog += float64(e.N)
 	case Drain:
 		d.backlog = 0
-	case ForceDelete:
+	case ForceDelete, Evict:
+		if w.now.Before(w.apiAway) {
+			return
+		}
 		for i, p := range d.pods {
 			if p.started(w.now) {
-				w.forceDelete(d, i, e.For)
 				w.disturb(d)
-				break
-			}
-		}
-	case Evict:
-		for _, p := range d.pods {
-			if p.started(w.now) && p.until.IsZero() {
-				w.terminate(d, p)
-				w.disturb(d)
+				if e.Kind == ForceDelete {
+					w.forceDelete(d, i, e.For)
+				} else if p.until.IsZero() {
+					w.terminate(d, p)
+				}
 				break
 			}
 		}
@@ -96,7 +95,7 @@ func (h *headroom) happen(e Event) {
 	case QueueAway:
 		h.queueAway[e.Fleet] = until
 	case APIAway:
-		h.apiAway = until
+		w.apiAway = until
 	case Restart:
 		h.restart(until, false)
 	case RestartBare:

@@ -31,7 +31,9 @@ type world struct {
 	refusedWorkers, refusedOthers int
 	pods                          int // ever made
 
-	disturbed time.Time // when pods that nobody gates last came or went by themselves
+	apiAway    time.Time // until when
+	turnedAway time.Time // when others were last refused
+	disturbed  time.Time // when pods that nobody gates last came or went by themselves
 }
 
 // ghost is connections that outlived their pod.
@@ -149,6 +151,7 @@ func (w *world) step() {
 	for w.others < w.wanted {
 		if !w.accepts(false) {
 			w.refusedOthers++
+			w.turnedAway = w.now
 			break
 		}
 		w.others++
@@ -162,6 +165,9 @@ func (w *world) step() {
 	w.ghosts = kept
 	for _, d := range w.fleets {
 		w.work(d)
+		if w.now.Before(w.apiAway) {
+			continue // nothing comes or goes without the API server
+		}
 		w.end(d)
 		w.control(d)
 	}
