@@ -128,7 +128,7 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 	}
 	m.Told = Peak{}
 	if f.Mode == Target {
-		m.Told = f.memory.Told.Add(now, p.Target, f.state.HPA.ScaleDownStabilization+hpaFlight)
+		m.Told = f.memory.Told.Add(now, p.Target, f.state.HPA.ScaleDownStabilization+hpaFlight+fleetMaxAge)
 	}
 	if f.frozen == nil {
 		grants := map[metrics.ID]int{}

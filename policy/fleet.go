@@ -17,6 +17,7 @@ const fleetMaxAge = 30 * time.Second
 type fleet struct {
 	Workload
 	state metrics.Fleet
+	began time.Time // of the reading that state is from
 	// known is whether there is any state, frozen whether and why nobody may
 	// scale out.
 	known  bool
@@ -85,6 +86,7 @@ const kedaMaxReplicas = 100
 func newFleet(now time.Time, w Workload, servers []*server, s Snapshot, m WorkloadMemory) *fleet {
 	f := &fleet{Workload: w, memory: m}
 	reading := s.Fleets[w.ID]
+	f.began = reading.Began()
 	f.state, f.known = reading.At(now, fleetMaxAge)
 	if !f.known {
 		f.frozen = &Refusal{ReplicasUnknown, "pods and replicas: " + reading.Why(now, fleetMaxAge)}
@@ -319,6 +321,10 @@ func (f *fleet) measure(now time.Time, all []*constraint) {
 			f.replaced[i] += granted
 		}
 	}
+	if f.Mode != Gate {
+		// Pods above spec.replicas are about to be deleted, or are already.
+		f.staying = min(f.staying, f.podsFor(f.state.SpecReplicas))
+	}
 	for k, c := range all {
 		f.cost[k] = f.on(c, perPod)
 		f.fits[k] = f.mustFit(c)
@@ -331,14 +337,19 @@ func (f *fleet) measure(now time.Time, all []*constraint) {
 			}
 		}
 		slices.SortFunc(held, func(a, b int) int { return b - a })
+		for _, going := range held[f.staying:] {
+			f.leaving[k] += going
+		}
+		held = held[:f.staying]
 		f.kept[k] = make([]int, 1, len(held)+1)
 		for _, h := range held {
 			f.kept[k] = append(f.kept[k], f.kept[k][len(f.kept[k])-1]+h)
 		}
 	}
 	if f.Mode != Gate {
-		// Without the gate whatever Kubernetes was told will happen.
-		told, _ := f.memory.Told.Max(now, f.state.HPA.ScaleDownStabilization+hpaFlight)
+		// Without the gate whatever KEDA was told may still happen, if the state of
+		// the pods is too old to show it.
+		told, _ := f.memory.Told.Max(now, f.state.HPA.ScaleDownStabilization+hpaFlight+min(fleetMaxAge, max(0, now.Sub(f.began))))
 		f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)
 	}
 }
