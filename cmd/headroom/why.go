@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -48,6 +49,9 @@ WORKLOAD is NAME or NAMESPACE/NAME.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("server") && options.Recording != "" {
+				return usageError{errors.New("expected --server or --recording, found both")}
+			}
 			options.Workload, options.Out, options.Program = args[0], c.OutOrStdout(), buildinfo.Get().Version
 			if err := options.Validate(); err != nil {
 				return usageError{err}
@@ -63,6 +67,5 @@ WORKLOAD is NAME or NAMESPACE/NAME.`,
 	flags.StringVar(&options.Recording, "recording", "", "directory of a recording, to ask instead of a server")
 	flags.StringVarP(&options.Output, "output", "o", options.Output, "table, json or yaml")
 	flags.DurationVar(&options.Timeout, "request-timeout", options.Timeout, "how long the server may take; 0 is for ever")
-	c.MarkFlagsMutuallyExclusive("server", "recording")
 	return c
 }

@@ -64,8 +64,8 @@ func story(t *testing.T, dir string) recording.Record {
 		s := policy.Snapshot{
 			Databases: map[metrics.ID]metrics.Reading[metrics.Database]{database: metrics.Known(metrics.Database{
 				Server: "a", Name: "orders", Attribution: metrics.ByAddress,
-				Constraints: []metrics.Constraint{{Name: "server", Limit: 50}, {Name: "role/worker", Limit: 45, User: "worker"}},
-				Logins:      []metrics.Login{{User: "worker", Database: "orders", Constraints: []string{"server", "role/worker"}}},
+				Constraints: []metrics.Constraint{{Name: "server", Limit: 50}},
+				Logins:      []metrics.Login{{User: "worker", Database: "orders", Constraints: []string{"server"}}},
 				Sessions:    sessions,
 			}, at)},
 			Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{workers: metrics.Known(metrics.Queue{Visible: 190, InFlight: 5}, at)},

@@ -1,0 +1,207 @@
+package lint_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/keda-headroom/headroom/cmd/headroom/lint"
+	"github.com/keda-headroom/headroom/policy"
+)
+
+var update = flag.Bool("update", false, "write testdata from what is found")
+
+func run(t *testing.T, o lint.Options) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	o.Out, o.Program = &out, "v0.1.0"
+	if o.Output == "" {
+		o.Output = "table"
+	}
+	if o.FailOn == "" {
+		o.FailOn = policy.SeverityError
+	}
+	if err := o.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	err := lint.Run(o)
+	return out.String(), err
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (- expected, + found; go test -update writes it):\n%s", path, diff)
+	}
+}
+
+func TestLint(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		paths []string
+		fails bool
+	}{
+		{"good", []string{"testdata/good"}, false},
+		{"bad", []string{"testdata/bad.yaml"}, true},
+		{"warnings", []string{"testdata/warnings.yaml"}, false},
+		// Good policies and others' documents, in all the ways that they are shipped.
+		{"manifests", []string{"testdata/manifests"}, true},
+		{"nothing", []string{"testdata/nothing.yaml"}, true},
+	} {
+		for _, output := range lint.Outputs {
+			t.Run(c.name+"/"+output, func(t *testing.T) {
+				out, err := run(t, lint.Options{Paths: c.paths, Output: output})
+				if failed := errors.Is(err, lint.ErrFound); failed != c.fails || (err != nil && !failed) {
+					t.Errorf("unexpected: %v", err)
+				}
+				golden(t, c.name+"."+output+".golden", out)
+				wellFormed(t, output, out)
+			})
+		}
+	}
+}
+
+func wellFormed(t *testing.T, output, text string) {
+	t.Helper()
+	var err error
+	switch output {
+	case "json", "sarif":
+		err = json.Unmarshal([]byte(text), &map[string]any{})
+	case "yaml":
+		err = yaml.Unmarshal([]byte(text), &map[string]any{})
+	case "junit":
+		err = xml.Unmarshal([]byte(text), &struct{}{})
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// What a finding points at is what it speaks of, wherever the policy is kept.
+func TestPlacesAreRight(t *testing.T) {
+	for _, file := range []string{"testdata/bad.yaml", "testdata/manifests/configmap.yaml"} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(content), "\n")
+		out, _ := run(t, lint.Options{Paths: []string{file}, Output: "json"})
+		var report lint.Report
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatal(err)
+		}
+		checked := 0
+		for _, f := range report.Findings {
+			if f.Code != policy.CodeValue && f.Code != policy.CodeUnknownField {
+				continue
+			}
+			checked++
+			key := f.Field[strings.LastIndexAny(f.Field, ".")+1:]
+			if line := lines[f.Line-1]; !strings.Contains(line, key+":") || f.Column < 1 || f.Column > len(line) || line[f.Column-1] == ' ' {
+				t.Errorf("%s: points at column %d of %q", f, f.Column, line)
+			}
+		}
+		if checked == 0 {
+			t.Errorf("%s: found no finding to check:\n%s", file, out)
+		}
+	}
+}
+
+func TestWarningsFailWhereTheyShould(t *testing.T) {
+	if _, err := run(t, lint.Options{Paths: []string{"testdata/warnings.yaml"}, FailOn: policy.SeverityWarning}); !errors.Is(err, lint.ErrFound) {
+		t.Errorf("unexpected: %v", err)
+	}
+	if out, err := run(t, lint.Options{Paths: []string{"testdata/good"}, FailOn: policy.SeverityWarning}); err != nil {
+		t.Errorf("unexpected: %v\n%s", err, out)
+	}
+}
+
+func TestTheStandardInput(t *testing.T) {
+	content, err := os.ReadFile("testdata/bad.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := run(t, lint.Options{Paths: []string{"-"}, In: bytes.NewReader(content)})
+	if !errors.Is(err, lint.ErrFound) || !strings.HasPrefix(out, "<stdin>:") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err = run(t, lint.Options{Paths: []string{"-"}, In: strings.NewReader("# nothing\n")}); !errors.Is(err, lint.ErrFound) || !strings.Contains(out, "expected at least one policy") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Two files that claim the same are judged together, and one named twice is not
+// two.
+func TestFilesAreJudgedTogether(t *testing.T) {
+	dir := t.TempDir()
+	content, err := os.ReadFile("testdata/good/policy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.yaml", "b.yml", ".hidden.yaml", "notes.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := filepath.Join(dir, "a.yaml")
+	if out, err := run(t, lint.Options{Paths: []string{first, first}}); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err := run(t, lint.Options{Paths: []string{dir}})
+	if !errors.Is(err, lint.ErrFound) || !strings.Contains(out, filepath.Join(dir, "b.yml")+":") || !strings.Contains(out, "is governed by the policy at "+first+":") || !strings.Contains(out, "in 2 files") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	_, err := run(t, lint.Options{Paths: []string{"testdata/none.yaml", "testdata/neither"}})
+	var path lint.PathError
+	if !errors.As(err, &path) || !strings.Contains(err.Error(), "none.yaml") || !strings.Contains(err.Error(), "neither") {
+		t.Errorf("unexpected: %v", err)
+	}
+	if err := (lint.Options{Output: "xml", FailOn: "never"}).Validate(); err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("expected three mistakes, found: %v", err)
+	}
+}
+
+func FuzzAnyInput(f *testing.F) {
+	for _, file := range []string{"testdata/bad.yaml", "testdata/manifests/configmap.yaml", "testdata/manifests/list.yaml", "testdata/nothing.yaml"} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		out, _ := run(t, lint.Options{Paths: []string{"-"}, In: bytes.NewReader(content), Output: "json"})
+		var report lint.Report
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatal(err)
+		}
+		lines := bytes.Count(content, []byte("\n")) + 1
+		for _, finding := range report.Findings {
+			if finding.Line < 0 || finding.Line > lines+1 {
+				t.Errorf("line %d of %d: %s", finding.Line, lines, finding)
+			}
+		}
+	})
+}
