@@ -55,6 +55,7 @@ the database can connect.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newServeCommand(),
+		newWhyCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -28,6 +28,7 @@ It serves gRPC for KEDA (with health checks and reflection), and HTTP:
   /livez      200 while the process runs
   /readyz     200 once a policy is in force and a first plan was made
   /v1/plans   every current plan, as JSON
+  /v1/why     one workload's decision, and what would change it (headroom why)
 
 Policies are read again when they change. A bad edit never takes effect: the last
 good version of its file stays, and the log and headroom_policy_valid say so.
@@ -64,8 +65,8 @@ calls in progress end. A second signal ends it at once.`,
 	flags.StringVar(&options.Fleets, "fleets", "", "file or URL of the workloads' replicas and pods, as JSON")
 	flags.StringVar(&options.GRPCAddress, "grpc-address", options.GRPCAddress, "address for KEDA")
 	flags.StringVar(&options.HTTPAddress, "http-address", options.HTTPAddress, "address for metrics, probes and plans")
-	flags.StringVar(&options.RecordingDir, "recording-dir", "", "directory for decisions and what they were made from, for why and replay; nothing is recorded without it")
-	flags.Int64Var(&options.RecordingMaxBytes, "recording-max-bytes", options.RecordingMaxBytes, "most that the recording may take")
+	flags.StringVar(&options.RecordingDir, "recording-dir", "", "directory that keeps decisions and what they were made from across restarts, for why and replay; without it they are kept in memory")
+	flags.Int64Var(&options.RecordingMaxBytes, "recording-max-bytes", options.RecordingMaxBytes, "most that the recording may take; 0 is 64 MiB, or 16 MiB in memory")
 	flags.StringVar(&level, "log-level", slog.LevelInfo.String(), "debug, info, warn or error")
 	flags.StringVar(&options.LogFormat, "log-format", options.LogFormat, "text or json")
 	flags.DurationVar(&options.MaxConnectionAge, "max-connection-age", options.MaxConnectionAge, "age at which KEDA has to make a new connection, which finds the present leader; 0 for never")

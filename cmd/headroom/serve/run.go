@@ -19,6 +19,7 @@ import (
 	"github.com/keda-headroom/headroom/scaler"
 	"github.com/keda-headroom/headroom/scaler/policyfile"
 	"github.com/keda-headroom/headroom/scaler/recording"
+	"github.com/keda-headroom/headroom/scaler/why"
 )
 
 // Run serves until ctx ends, then ends every stream and call in an orderly way and
@@ -73,7 +74,12 @@ func Run(ctx context.Context, options Options) (err error) {
 		State: planner.State, MaxConnectionAge: options.MaxConnectionAge, Metrics: telemetry.GRPC,
 	})
 	stopping := make(chan struct{})
-	web := scaler.NewHTTPServer(scaler.HTTPOptions{State: planner.State, Metrics: registry, Stopping: stopping})
+	web := scaler.NewHTTPServer(scaler.HTTPOptions{
+		State: planner.State, Metrics: registry, Stopping: stopping,
+		Handlers: map[string]http.Handler{
+			"GET " + why.Path: why.NewHandler(why.Options{State: planner.State, Recording: recorder, Program: build.Version}),
+		},
+	})
 	web.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 
 	// What plans and follows the plans goes on until nobody asks any more.
