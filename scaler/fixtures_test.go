@@ -103,7 +103,7 @@ type board struct{ state atomic.Pointer[State] }
 
 func newBoard() *board {
 	b := &board{}
-	b.state.Store(newState(time.Time{}, false, policy.Set{}, nil))
+	b.state.Store(newState(time.Time{}, policy.Set{}, nil))
 	return b
 }
 
@@ -119,7 +119,7 @@ func (b *board) publish(plans ...policy.WorkloadPlan) {
 }
 
 func (b *board) publishAt(at time.Time, set policy.Set, decisions ...Decision) {
-	before := b.state.Swap(newState(at, true, set, decisions))
+	before := b.state.Swap(newState(at, set, decisions))
 	close(before.next)
 }
 

@@ -82,7 +82,7 @@ func NewPlanner(options PlannerOptions) *Planner {
 		options.Decide = policy.Decide
 	}
 	p := &Planner{options: options, changed: poll.NewSignal()}
-	p.state.Store(newState(time.Time{}, false, policy.Set{}, nil))
+	p.state.Store(newState(time.Time{}, policy.Set{}, nil))
 	return p
 }
 
@@ -154,7 +154,7 @@ func (p *Planner) plan(set policy.Set, ledger policy.Ledger) policy.Ledger {
 	p.options.Planned(time.Since(began))
 
 	before := p.state.Load()
-	p.state.Store(newState(now, true, set, decisions))
+	p.state.Store(newState(now, set, decisions))
 	close(before.next)
 	if p.options.Recorder != nil {
 		for _, d := range decisions {

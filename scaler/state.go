@@ -12,9 +12,6 @@ import (
 type State struct {
 	// At is when it was decided; the zero time before the first plan.
 	At time.Time
-	// Loaded is true once a policy is in force. Before that nothing is known of
-	// any workload, not even whether it exists.
-	Loaded bool
 	// Set is the policy in force.
 	Set policy.Set
 	// Decisions are the groups' decisions, by name of the group.
@@ -38,10 +35,9 @@ type Decision struct {
 type place struct{ decision, workload int }
 
 // newState returns a state that nobody follows yet.
-func newState(at time.Time, loaded bool, set policy.Set, decisions []Decision) *State {
+func newState(at time.Time, set policy.Set, decisions []Decision) *State {
 	s := &State{
 		At:        at,
-		Loaded:    loaded,
 		Set:       set,
 		Decisions: decisions,
 		workloads: make(map[metrics.ID]place),
@@ -55,8 +51,9 @@ func newState(at time.Time, loaded bool, set policy.Set, decisions []Decision) *
 	return s
 }
 
-// Planned reports whether this state was planned, rather than being what there
-// is before the first plan.
+// Planned reports whether this state was planned. It was not before the first
+// policy is in force: then nothing is known of any workload, not even whether it
+// exists.
 func (s *State) Planned() bool { return !s.At.IsZero() }
 
 // Workload returns the plan of the workload id. What it returns is shared: it

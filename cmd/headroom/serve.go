@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -67,7 +66,7 @@ calls in progress end. A second signal ends it at once.`,
 	flags.StringVar(&options.HTTPAddress, "http-address", options.HTTPAddress, "address for metrics, probes and plans")
 	flags.StringVar(&options.RecordingDir, "recording-dir", "", "directory that keeps decisions and what they were made from across restarts, for why and replay; without it they are kept in memory")
 	flags.Int64Var(&options.RecordingMaxBytes, "recording-max-bytes", options.RecordingMaxBytes, "most that the recording may take; 0 is 64 MiB, or 16 MiB in memory")
-	flags.StringVar(&level, "log-level", slog.LevelInfo.String(), "debug, info, warn or error")
+	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&options.LogFormat, "log-format", options.LogFormat, "text or json")
 	flags.DurationVar(&options.MaxConnectionAge, "max-connection-age", options.MaxConnectionAge, "age at which KEDA has to make a new connection, which finds the present leader; 0 for never")
 	flags.DurationVar(&options.ShutdownTimeout, "shutdown-timeout", options.ShutdownTimeout, "how long calls in progress may take to end")
