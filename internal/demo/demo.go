@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -51,16 +50,14 @@ func run(ctx context.Context, o Options, s scenario) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	st := &stage{scenario: s, worker: o.Worker, headroom: o.Headroom, dir: dir, progress: p, log: slog.New(slog.DiscardHandler)}
+	st := &stage{scenario: s, worker: o.Worker, dir: dir, progress: p, log: slog.New(slog.DiscardHandler)}
 	if o.Verbose {
 		st.log = slog.New(slog.NewTextHandler(o.Stderr, nil))
 	}
-	if o.Headroom == "" {
-		p.say("Building headroom (with --headroom PATH a built one is used)")
-		if st.headroom, err = buildHeadroom(ctx, dir); err != nil {
-			return err
-		}
-	} else if st.headroom, err = filepath.Abs(o.Headroom); err != nil {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if st.headroom, err = headroomProgram(ctx, o.Headroom, dir, p); err != nil {
 		return err
 	}
 	if o.DSN == "" {
@@ -81,9 +78,6 @@ func run(ctx context.Context, o Options, s scenario) (err error) {
 	defer st.queues.Close()
 
 	report := Report{Setup: setup(s, st.site)}
-	if report.Setup.BoundReplicas < 1 {
-		return fmt.Errorf("no worker fits: %d connections are left, one worker takes %d", report.Setup.Budget, s.connectionsPerPod)
-	}
 	p.say("%s", introduction(s, report.Setup))
 	for i, r := range []struct {
 		who   contender

@@ -29,8 +29,20 @@ const (
 	dsnVariable     = "ORDERS_DB_DSN"
 )
 
-// buildHeadroom compiles the real server into dir.
-func buildHeadroom(ctx context.Context, dir string) (path string, err error) {
+// headroomProgram is the path of the real server: the given one, or one that is
+// compiled into dir.
+func headroomProgram(ctx context.Context, given, dir string, p *progress) (path string, err error) {
+	if given != "" {
+		// With a separator, so that it is this file and none in $PATH.
+		if given, err = filepath.Abs(given); err != nil {
+			return "", err
+		}
+		if path, err = exec.LookPath(given); err != nil {
+			return "", fmt.Errorf("--headroom: %w", err)
+		}
+		return path, nil
+	}
+	p.say("Building headroom (--headroom PATH takes one that is built)")
 	path = filepath.Join(dir, "headroom")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, headroomPackage)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/keda-headroom/headroom/internal/hpa"
@@ -46,8 +47,8 @@ type scenario struct {
 func standard() scenario {
 	return scenario{
 		maxConnections: 60, superuserReserved: 3, reserve: 5,
-		connectionsPerPod: 5, messages: 1500, work: time.Second,
-		otherHeld: 12, otherSpike: 10, spikeAfter: 18 * time.Second, spikeFor: 5 * time.Second,
+		connectionsPerPod: 5, messages: 1600, work: time.Second,
+		otherHeld: 12, otherSpike: 10, spikeAfter: 19 * time.Second, spikeFor: 5 * time.Second,
 		shortEvery:  200 * time.Millisecond,
 		queueLength: 5, messagesPerPod: 20,
 		faster: 5, othersWindow: 10 * time.Second,
@@ -68,6 +69,15 @@ func (s scenario) budget(watcher int) int { return max(0, s.usable()-s.reserve-s
 
 // boundReplicas is the fixed number of replicas that just fits.
 func (s scenario) boundReplicas(watcher int) int { return s.budget(watcher) / s.connectionsPerPod }
+
+// check says whether there is anything to show: one worker has to fit.
+func (s scenario) check() error {
+	const watcher = 1 // at most
+	if s.boundReplicas(watcher) < 1 {
+		return fmt.Errorf("no worker fits: %d connections are left for workers, and one takes %d", s.budget(watcher), s.connectionsPerPod)
+	}
+	return nil
+}
 
 // quicker is an interval of KEDA or Kubernetes as the demo runs it.
 func (s scenario) quicker(d time.Duration) time.Duration { return d / time.Duration(s.faster) }

@@ -103,11 +103,11 @@ func lentSite(ctx context.Context, s scenario, dsn string) (at *site, err error)
 	suffix := strings.ToLower(rand.Text()[:8])
 	at = &site{
 		about: fmt.Sprintf("a database on the server of --dsn, with CONNECTION LIMIT %d", s.usable()), database: "headroom_demo_" + suffix,
-		usable:   s.usable(),
-		sampling: `SELECT count(*) FILTER (WHERE usename = $1), count(*) FILTER (WHERE usename = $2), count(*) FROM pg_stat_activity WHERE datname = current_database()`,
+		usable: s.usable(),
 	}
+	at.sampling = fmt.Sprintf(`SELECT count(*) FILTER (WHERE usename = $1), count(*) FILTER (WHERE usename = $2), count(*)
+		FROM pg_stat_activity WHERE datname = '%s'`, at.database)
 	database := pgx.Identifier{at.database}.Sanitize()
-	at.sampling = strings.Replace(at.sampling, "current_database()", "'"+at.database+"'", 1)
 	failed := func(err error) (*site, error) { return nil, errors.Join(err, at.close()) }
 	if at.watching, err = pgx.Connect(ctx, dsn); err != nil {
 		return failed(hideDSN(err, dsn))
@@ -288,7 +288,8 @@ func (at *site) quiet(ctx context.Context) error {
 	}
 }
 
-// close leaves nothing behind. It does not hang on a context that has ended.
+// close leaves nothing behind. (DROP DATABASE waits some seconds for sessions
+// that are just ending.)
 func (at *site) close() error {
 	var errs []error
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -297,12 +298,6 @@ func (at *site) close() error {
 	defer at.mu.Unlock()
 	if at.watching != nil {
 		for _, sql := range at.cleanup {
-			if strings.HasPrefix(sql, "DROP DATABASE") {
-				// Sessions that just ended may not be gone yet.
-				if _, err := at.watching.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", at.database); err != nil {
-					errs = append(errs, err)
-				}
-			}
 			if _, err := at.watching.Exec(ctx, sql); err != nil {
 				errs = append(errs, fmt.Errorf("clean up: %s: %w", sql, err))
 			}
