@@ -42,10 +42,11 @@ type Database struct {
 type Attribution string
 
 const (
-	// ByAddress: sessions carry the client's address, so each belongs to a pod.
+	// ByAddress means that sessions carry the client's address, so each belongs
+	// to a pod.
 	ByAddress Attribution = "Address"
-	// ByLogin: only user, database and application_name are visible (a pooler,
-	// SNAT, an unprivileged monitor), so sessions belong to a workload.
+	// ByLogin means that only user, database and application_name are visible (a
+	// pooler, SNAT, an unprivileged monitor), so sessions belong to a workload.
 	ByLogin Attribution = "Login"
 )
 

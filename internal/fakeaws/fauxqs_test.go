@@ -109,7 +109,7 @@ func installFauxqs(t *testing.T) string {
 	if err != nil {
 		t.Fatalf("fauxqs: %v", err)
 	}
-	defer os.RemoveAll(aside)
+	defer func() { _ = os.RemoveAll(aside) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	install := exec.CommandContext(ctx, npm, "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts",

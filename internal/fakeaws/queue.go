@@ -167,6 +167,8 @@ func (q *queue) leave(m *message) {
 				q.groupFlights--
 			}
 		}
+	case gone:
+		// It is in no bookkeeping.
 	}
 }
 

@@ -30,7 +30,7 @@ type Options struct {
 	PublishingDelay time.Duration
 
 	// SampleOffset is when in each minute a queue's levels and age are
-	// measured, from 0 (the default, the moment a point is labelled with) up
+	// measured, from 0 (the default, the moment a point is labeled with) up
 	// to a minute. AWS does not say.
 	SampleOffset time.Duration
 }

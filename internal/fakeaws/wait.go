@@ -73,7 +73,7 @@ func (s *Server) await(ctx context.Context, q *hostedQueue, limit int, visibilit
 		if ctx.Err() != nil {
 			// Nobody is left to take a message: let the next one have it.
 			s.settleWaiters(q)
-			return nil, nil
+			return nil, nil //nolint:nilerr // nobody is left to be told
 		}
 		if got := q.receive(limit, visibility, now, s.redriver(q, now)); len(got) > 0 {
 			s.settleWaiters(q)

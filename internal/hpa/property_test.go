@@ -4,8 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keda-headroom/headroom/internal/hpa"
 	"pgregory.net/rapid"
+
+	"github.com/keda-headroom/headroom/internal/hpa"
 )
 
 func anyRules(t *rapid.T, label string) hpa.Rules {

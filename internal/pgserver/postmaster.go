@@ -72,7 +72,7 @@ var errEnded = errors.New("PostgreSQL ended at its start")
 func (p *postmaster) awaitReady(ctx context.Context) error {
 	return poll(ctx, func() (bool, error) {
 		if p.ended() {
-			return false, fmt.Errorf("%w: %v", errEnded, p.err)
+			return false, fmt.Errorf("%w: %v", errEnded, p.err) //nolint:errorlint // nil where it ended well
 		}
 		return p.ready(), nil
 	})

@@ -105,7 +105,7 @@ func (s *Set[K, T]) Acquire(key K, open func() (Source[T], error), settings Sett
 
 // start begins to poll source.
 func (s *Set[K, T]) start(name string, source Source[T], settings Settings) *poller[T] {
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.Background()) //nolint:gosec // the poller keeps stop
 	p := &poller[T]{
 		kind:    s.options.Source,
 		name:    name,

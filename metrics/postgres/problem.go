@@ -83,7 +83,7 @@ func trouble(doing string, err error, other func(*pgconn.PgError) string, passwo
 // branches splits an error where several were joined: the driver tries several
 // addresses, and each with and without TLS, and joins what went wrong.
 func branches(err error) []error {
-	switch wrapper := err.(type) {
+	switch wrapper := err.(type) { //nolint:errorlint // goes through the tree itself
 	case interface{ Unwrap() []error }:
 		var all []error
 		for _, inner := range wrapper.Unwrap() {
