@@ -70,8 +70,9 @@ func run() int {
 	}
 	options.Worker = []string{self, workerArgument}
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	err = demo.Run(ctx, options)
 	switch {
 	case err == nil:

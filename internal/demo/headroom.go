@@ -148,10 +148,9 @@ func (h *headroom) ready(ctx context.Context, window time.Duration) error {
 	limit := window + 30*time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("headroom is not ready to promise anything after %v", limit))
 	defer cancel()
-	waiting := "not asked yet"
 	for {
-		var err error
-		if waiting, err = h.waiting(ctx); err == nil && waiting == "" {
+		waiting, err := h.waiting(ctx)
+		if err == nil && waiting == "" {
 			return nil
 		}
 		if err != nil {

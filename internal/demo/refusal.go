@@ -19,13 +19,12 @@ func refusals(err error) int {
 	if err == nil {
 		return 0
 	}
-	if e, ok := err.(*pgconn.PgError); ok { // not errors.As: it would stop at the first
+	switch e := err.(type) { //nolint:errorlint // errors.As would stop at the first of several
+	case *pgconn.PgError:
 		if e.Code == tooManyConnections {
 			return 1
 		}
 		return 0
-	}
-	switch e := err.(type) {
 	case interface{ Unwrap() []error }:
 		n := 0
 		for _, inner := range e.Unwrap() {

@@ -47,7 +47,7 @@ type scenario struct {
 func standard() scenario {
 	return scenario{
 		maxConnections: 60, superuserReserved: 3, reserve: 5,
-		connectionsPerPod: 5, messages: 1600, work: time.Second,
+		connectionsPerPod: 5, messages: 1500, work: time.Second,
 		otherHeld: 12, otherSpike: 10, spikeAfter: 19 * time.Second, spikeFor: 5 * time.Second,
 		shortEvery:  200 * time.Millisecond,
 		queueLength: 5, messagesPerPod: 20,

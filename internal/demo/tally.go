@@ -25,6 +25,7 @@ func (t *tally) add(e event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch e.Kind {
+	case isReady: // the fleet keeps that
 	case isDone:
 		t.done++
 	case isRefused:
