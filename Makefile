@@ -1,0 +1,89 @@
+# Everything that can be done here. `make` alone explains it.
+# Run with GNU make. What is built goes to bin/, what is kept for later to .cache/.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# Time for each fuzz target: 10s, or 1000x for a number of inputs.
+FUZZTIME ?= 10s
+# Of the demo: table or json.
+OUTPUT ?= table
+# Where the vulnerability database can't be reached: fail, or only report that.
+UNREACHABLE ?= fail
+# More arguments for go test, as in ARGS='-run TestDecide -v'.
+ARGS ?=
+
+TOOLS := $(CURDIR)/.cache/tools
+
+.PHONY: help
+help: ## Explain the targets
+	@printf 'make TARGET [NAME=VALUE ...]\n\n'
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@printf '\nTests and demo start private PostgreSQL servers. Where PostgreSQL is missing it is\ninstalled on Debian and Ubuntu by root; others are told what to install.\n'
+
+.PHONY: build
+build: ## Build bin/headroom
+	go build -trimpath -o bin/headroom ./cmd/headroom
+
+.PHONY: demo
+demo: export DEMO_DSN := $(or $(value DSN),$(value DEMO_DSN))
+demo: ## Show what Headroom is for, in 4 minutes at most (DSN=… another PostgreSQL than a private one, OUTPUT=json)
+	@[ -n "$$DEMO_DSN" ] || .ci/install postgresql
+	@go run ./cmd/demo --output $(OUTPUT)
+
+# The closed loop is played with few schedules under the race detector, which
+# makes it many times slower, and with all of them without.
+.PHONY: test
+test: ## Run all tests, with the race detector (ARGS='-run TestDecide -v')
+	@.ci/install postgresql cc
+	go test -race -timeout 20m $(ARGS) ./...
+	@[ -n "$(ARGS)" ] || $(MAKE) --no-print-directory simulation
+
+.PHONY: simulation
+simulation: ## Play 10,000 random schedules, and those again with mistakes seeded into the decision
+	go test -timeout 20m -count=1 -v -run 'TestClosedLoop|TestFaults' ./internal/simulation
+
+.PHONY: check-purity
+check-purity: ## Fail where packages policy or metrics depend on anything that does I/O, and say through what
+	@.ci/check-purity
+
+.PHONY: lint
+lint: $(TOOLS)/installed ## Check formatting, and everything that go vet and golangci-lint know of
+	@.ci/lint $(TOOLS)/golangci-lint
+
+.PHONY: vuln
+vuln: $(TOOLS)/installed ## Look for known vulnerabilities in what the program calls (UNREACHABLE=report)
+	@.ci/vuln $(TOOLS)/govulncheck $(UNREACHABLE)
+
+.PHONY: fuzz
+fuzz: ## Feed every parser what it does not expect (FUZZTIME=10s for each)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	@.ci/install postgresql
+	go test -run '^$$' -bench . -benchmem $(ARGS) ./...
+
+.PHONY: cover
+cover: ## Say how much of the code the tests run, by function in .cache/cover.html
+	@.ci/install postgresql
+	@mkdir -p .cache
+	go test -timeout 20m -coverpkg=./... -coverprofile=.cache/cover.out $(ARGS) ./...
+	go tool cover -html=.cache/cover.out -o .cache/cover.html
+	go tool cover -func=.cache/cover.out | tail -n 1
+
+# Files that are derived from the code, which tests hold to it.
+.PHONY: generate
+generate: ## Rewrite what is derived: the policy schema and reference, golden files
+	go test ./policy -run 'Schema|Reference' -update
+	go test ./cmd/headroom/why -update
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin .cache
+
+# Pinned in a module of their own, so that Headroom's has only what it needs.
+$(TOOLS)/installed: .ci/tools/go.mod .ci/tools/go.sum
+	GOBIN=$(TOOLS) go -C .ci/tools install tool
+	@touch $@
