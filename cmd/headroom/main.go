@@ -55,6 +55,8 @@ the database can connect.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newServeCommand(),
+		newLintCommand(),
+		newTestCommand(),
 		newWhyCommand(),
 		newVersionCommand(),
 	)
