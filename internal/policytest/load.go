@@ -2,12 +2,14 @@ package policytest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +53,9 @@ func parse(path string, data []byte, read func(string) ([]byte, error)) (File, [
 	c := checker{path: path, root: &root}
 	set := c.policies(d, read)
 	c.check(d, set)
+	slices.SortStableFunc(c.problems, func(a, b policy.Problem) int {
+		return cmp.Or(strings.Compare(a.Where, b.Where), cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field))
+	})
 	return File{Path: path, set: set, tests: d.Tests}, c.problems
 }
 

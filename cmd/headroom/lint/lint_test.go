@@ -191,13 +191,17 @@ func FuzzAnyInput(f *testing.F) {
 		}
 		f.Add(content)
 	}
+	f.Add([]byte("apiVersion: v1\nkind: List\n \r\r\rt"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		out, _ := run(t, lint.Options{Paths: []string{"-"}, In: bytes.NewReader(content), Output: "json"})
 		var report lint.Report
 		if err := json.Unmarshal([]byte(out), &report); err != nil {
 			t.Fatal(err)
 		}
-		lines := bytes.Count(content, []byte("\n")) + 1
+		lines := 1
+		for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} { // YAML's ends of lines
+			lines += bytes.Count(content, []byte(end))
+		}
 		for _, finding := range report.Findings {
 			if finding.Line < 0 || finding.Line > lines+1 {
 				t.Errorf("line %d of %d: %s", finding.Line, lines, finding)
