@@ -3,6 +3,7 @@
 package policytest
 
 import (
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -169,7 +170,7 @@ func details(f policytest.Failure) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "at %s, %s:\n", f.At, f.Workload)
 	for _, d := range f.Differences {
-		fmt.Fprintf(&b, "  %s: expected %s, found %s\n", d.Field, d.Expected, d.Found)
+		fmt.Fprintf(&b, "  %s: expected %s, found %s\n", d.Field, cmp.Or(d.Expected, "nothing"), cmp.Or(d.Found, "nothing"))
 	}
 	b.WriteString(f.Decision + "\n")
 	return b.String()
