@@ -15,7 +15,7 @@ import (
 //
 // where the sum goes over all living granted pods, and over departed ones that
 // the reading can't speak for yet. As used = others + ghosts + Σ observed, that
-// is grant(pod) ≤ [constraintPlan.Free] less what is promised to pods that
+// is grant(pod) ≤ [ConstraintPlan].Free less what is promised to pods that
 // nobody gates.
 //
 // Pods go in the order of the shares; within one workload the newest revision
@@ -65,13 +65,17 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 	return out
 }
 
-// uncontrolled is how many pods may appear without another word from us: those
-// on their way, or a rollout's surge.
+// uncontrolled is how many pods may appear that nobody gates: those on their
+// way, those that this very plan asks for, and a rollout's surge.
 func (f *fleet) uncontrolled() int {
 	if f.Mode == Gate {
 		return 0
 	}
-	return max(f.coming, f.podsFor(f.staying+f.coming)-f.staying)
+	replicas := f.staying + f.coming
+	if f.Mode == Target {
+		replicas = max(replicas, f.target)
+	}
+	return max(f.coming, f.podsFor(replicas)-f.staying)
 }
 
 // next is the fleet's n-th pod in the order of admission, or false where none

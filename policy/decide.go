@@ -18,13 +18,15 @@ import (
 func Decide(now time.Time, g Group, s Snapshot, l Ledger) (Plan, Ledger) {
 	t := think(now, g, s, l)
 	plan := Plan{At: now, Group: g.Name(), Databases: databasePlans(g, t.servers)}
+	for i, f := range t.fleets {
+		plan.Workloads = append(plan.Workloads, f.decide(t.asked[i], t.failures[i], t.constraints, t.fleets))
+	}
+	// What is let through the gate must fit beside the targets just decided.
 	admissions := admit(t.constraints, t.fleets)
 	next := Ledger{Databases: t.databases, Workloads: map[metrics.ID]WorkloadMemory{}}
 	for i, f := range t.fleets {
-		p := f.decide(t.asked[i], t.failures[i], t.constraints, t.fleets)
-		p.Admissions = admissions[f.ID]
-		plan.Workloads = append(plan.Workloads, p)
-		next.Workloads[f.ID] = f.remember(now, p)
+		plan.Workloads[i].Admissions = admissions[f.ID]
+		next.Workloads[f.ID] = f.remember(now, plan.Workloads[i])
 	}
 	return plan, next
 }

@@ -43,8 +43,9 @@ type fleet struct {
 	lo, hi int // bounds on replicas
 	demand DemandPlan
 
-	share, ceiling int
-	limit          limit // what the ceiling follows from
+	share, ceiling, target int
+	limit                  limit // what the ceiling follows from
+	claim                  []int // by constraint: what it holds, is due, or may hold at once
 
 	// replaced is what is granted by use, admissions of this plan included,
 	// while pods may only be replaced.

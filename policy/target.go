@@ -35,6 +35,7 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 		}
 		step(s)
 	}
+	f.target = n
 	p.Target, p.Ceiling = n, min(f.ceiling, maxReplicas)
 	if c := f.limit.binding; c != nil && p.Target < f.demand.Smoothed {
 		p.Binding = c.label()

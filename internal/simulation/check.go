@@ -37,6 +37,9 @@ func (c *check) apply() {
 	for _, d := range w.fleets {
 		var left []write
 		for _, x := range d.pending {
+			if w.now.Before(w.apiAway) {
+				continue // the write fails; the next sync asks anew
+			}
 			if w.now.Before(x.at) {
 				left = append(left, x)
 				continue

@@ -69,6 +69,7 @@ type headroom struct {
 	accepted  []*sample
 	first     time.Time // of the unbroken watch of others
 	carried   []int
+	issued    map[string]time.Time // admissions, by pod
 
 	reads   []*reading
 	patches []patch
@@ -82,8 +83,8 @@ type headroom struct {
 	kicked                     bool
 }
 
-// trace, if set, sees every plan.
-var trace func(*world, policy.Plan)
+// patchLife is how long an admission may take to come true, as policy has it.
+const patchLife = 45 * time.Second
 
 // states is what the API server said at one time.
 type states struct {
@@ -95,7 +96,7 @@ type states struct {
 func newHeadroom(w *world) *headroom {
 	h := &headroom{w: w, databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, queues: map[metrics.ID]metrics.Reading[metrics.Queue]{},
 		fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}, truths: map[metrics.ID]*sample{}, next: map[metrics.ID]time.Time{},
-		queueAway: make([]time.Time, len(w.fleets)), carried: make([]int, len(w.fleets))}
+		queueAway: make([]time.Time, len(w.fleets)), carried: make([]int, len(w.fleets)), issued: map[string]time.Time{}}
 	set := policy.Set{}
 	for i, name := range []string{"a", "b"} {
 		if i == 1 && (!w.s.TwoNames || len(w.fleets) < 2) {
@@ -126,6 +127,7 @@ func workloadID(i int) metrics.ID {
 func (h *headroom) restart(until time.Time, bare bool) {
 	h.downUntil, h.plan = until, nil
 	h.reads, h.patches = nil, nil
+	clear(h.issued)
 	clear(h.databases)
 	clear(h.queues)
 	clear(h.fleets)
@@ -238,11 +240,9 @@ func (h *headroom) decide() {
 	h.ledger = ledger
 	h.plan = &plan
 	h.basis = h.restsOn(plan)
-	if trace != nil {
-		trace(w, plan)
-	}
 	for i, p := range plan.Workloads {
 		for _, a := range p.Admissions {
+			h.issued[a.UID] = w.now
 			h.patches = append(h.patches, patch{at: w.now.Add(time.Duration(w.rand.Int64N(int64(w.s.PatchTakes) + 1))), fleet: i, a: a, basis: h.basis,
 				failed: w.rand.Float64() < w.s.PatchFails})
 		}
@@ -253,17 +253,23 @@ func (h *headroom) decide() {
 func (h *headroom) restsOn(plan policy.Plan) *basis {
 	w := h.w
 	b := &basis{at: w.now, samples: map[metrics.ID]*sample{}, good: make([]bool, len(w.fleets))}
+	var speaks *sample // the newest, by whichever name
+	var full bool
 	for _, d := range plan.Databases {
 		truth := h.truths[d.ID]
 		if d.Unknown != "" || truth == nil {
 			continue
 		}
 		b.samples[d.ID] = truth
-		if data, _ := h.databases[d.ID].Last(); !data.Full {
-			h.accepted = append(h.accepted, truth)
-			if h.first.IsZero() {
-				h.first = truth.began
-			}
+		if speaks == nil || truth.began.After(speaks.began) {
+			data, _ := h.databases[d.ID].Last()
+			speaks, full = truth, data.Full
+		}
+	}
+	if speaks != nil && !full {
+		h.accepted = append(h.accepted, speaks)
+		if h.first.IsZero() {
+			h.first = speaks.began
 		}
 	}
 	kept := h.accepted[:0]
@@ -282,16 +288,26 @@ func (h *headroom) restsOn(plan policy.Plan) *basis {
 		for _, s := range h.history {
 			passed = max(passed, s.passed[i])
 		}
-		seen := map[string]bool{}
-		for _, p := range h.patches {
-			if p.fleet == i && !seen[p.a.UID] {
-				seen[p.a.UID] = true
+		// An admission that did not come true yet may still do so.
+		pending := func(uid string, gated bool) bool {
+			issued, ok := h.issued[uid]
+			return ok && gated && w.now.Sub(issued) <= patchLife
+		}
+		for _, p := range w.fleets[i].pods {
+			if pending(p.uid, p.gated) {
 				passed++
 			}
 		}
+		known := 0 // by the API server's last word, which may be older still
+		state, _ := h.fleets[workloadID(i)].Last()
+		for _, p := range state.Pods {
+			if p.Holds() || pending(p.UID, p.Gated) {
+				known++
+			}
+		}
+		passed = max(passed, known)
 		for _, a := range plan.Workloads[i].Admissions {
-			if !seen[a.UID] {
-				seen[a.UID] = true
+			if _, ok := h.issued[a.UID]; !ok {
 				passed++
 			}
 		}
