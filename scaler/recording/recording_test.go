@@ -47,20 +47,20 @@ func text(t *testing.T, v any) string {
 func TestEveryDecisionCanBeMadeAgain(t *testing.T) {
 	for name, dir := range map[string]string{"memory": "", "directory": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {
-			options := recording.Options{Dir: dir, SegmentBytes: 32 << 10, Queue: 10_000, MaxBytes: 64 << 20, Program: "test"}
+			options := recording.Options{Dir: dir, SegmentBytes: 16 << 10, Queue: 10_000, MaxBytes: 64 << 20, Program: "test"}
 			r := open(t, options)
-			w := newWorld(1, "orders", 7)
+			w := newWorld(1, "orders", 5)
 			quiet := newWorld(2, "quiet", 2)
 			quiet.quiet = 1000
 			var decisions []made
-			for i := range 900 {
-				if dir != "" && i == 450 {
+			for i := range 320 {
+				if dir != "" && i == 160 {
 					if err := r.Close(); err != nil {
 						t.Fatal(err)
 					}
 					r = open(t, options)
 				}
-				w.quiet = []int{0, 500, 990, 1000}[i/100%4]
+				w.quiet = []int{0, 500, 990, 1000}[i/40%4]
 				d := time.Duration(w.r.Int64N(int64(4 * time.Second)))
 				for _, m := range []made{w.step(d), quiet.step(d)} {
 					decisions = append(decisions, m)
@@ -137,7 +137,7 @@ func TestTheRecordInForce(t *testing.T) {
 	r := open(t, recording.Options{SegmentBytes: 8 << 10, MaxBytes: 8 << 20, Queue: 1000})
 	w := newWorld(3, "orders", 3)
 	var decisions []made
-	for range 300 {
+	for range 200 {
 		m := w.step(time.Second)
 		decisions = append(decisions, m)
 		record(r, m)
@@ -160,7 +160,7 @@ func TestTheRecordInForce(t *testing.T) {
 	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "the recording begins at 2026-03-01T12:00:01Z") {
 		t.Errorf("before the beginning: %v", err)
 	}
-	_, err = reader.At(metrics.ID{Namespace: "shop", Name: "nobody"}, decisions[200].at)
+	_, err = reader.At(metrics.ID{Namespace: "shop", Name: "nobody"}, decisions[150].at)
 	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "no workload shop/nobody") || !strings.Contains(err.Error(), "shop/orders-workers-001") {
 		t.Errorf("an unknown workload: %v", err)
 	}
@@ -194,14 +194,14 @@ func TestAnEmptyRecording(t *testing.T) {
 // The oldest segments make room, on disk and in memory, and the limit holds
 // after every record.
 func TestARecordingIsBounded(t *testing.T) {
-	const most = 256 << 10
+	const most = 64 << 10
 	for name, dir := range map[string]string{"memory": "", "directory": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, recording.Options{Dir: dir, MaxBytes: most, Queue: 1000})
-			w := newWorld(4, "orders", 10)
+			w := newWorld(4, "orders", 5)
 			var last made
 			var peak int64
-			for i := range 6000 {
+			for i := range 1200 {
 				last = w.step(time.Second)
 				record(r, last)
 				if i%10 == 0 {

@@ -120,7 +120,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	var w delta.Writer
 	var reader delta.Reader
 	var before, read everything
-	for i := range 20_000 {
+	for i := range 4_000 {
 		at := epoch.Add(time.Duration(i) * time.Second)
 		after := random(r)
 		if r.IntN(3) == 0 {
