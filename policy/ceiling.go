@@ -22,20 +22,29 @@ type limit struct {
 // or is on its way without another word from us. A pod that is there needs only
 // its share: it is counted already, and taking it away because others are still
 // leaving would take away too much.
+//
+// What is leaving stands beside what comes until it has left, so fleets that may
+// both grow are looked at one after the other, each beside what those before it
+// may hold at once.
 func ceilings(all []*constraint, fleets []*fleet) {
 	claimed := make([]int, len(all)) // Σ over fleets of what each holds or is due
 	for k, c := range all {
 		for _, f := range fleets {
-			claimed[k] += max(f.committed(k), f.need(f.share, k))
+			f.claim = append(f.claim, max(f.committed(k), f.need(f.share, k)))
+			claimed[k] += f.claim[k]
 		}
 		claimed[k] += c.Departed
 	}
 	for _, f := range fleets {
 		f.limit = f.fit(all, func(n, k int) bool {
-			beside := claimed[k] - max(f.committed(k), f.need(f.share, k))
-			return beside+f.leaving[k]+f.need(n, k) <= all[k].Budget
+			return claimed[k]-f.claim[k]+f.leaving[k]+f.need(n, k) <= all[k].Budget
 		})
 		f.ceiling = max(f.limit.replicas, min(f.share, f.state.SpecReplicas))
+		for k := range all {
+			could := max(f.claim[k], f.leaving[k]+f.need(min(f.share, f.limit.replicas), k))
+			claimed[k] += could - f.claim[k]
+			f.claim[k] = could
+		}
 	}
 }
 
@@ -119,7 +128,7 @@ func (f *fleet) bound(wanted int, all []*constraint, fleets []*fleet) (Reason, s
 		beside := c.Departed
 		for _, g := range fleets {
 			if g != f {
-				beside += max(g.committed(c.index), g.need(g.share, c.index))
+				beside += g.claim[c.index]
 			}
 		}
 		return FairShare, fmt.Sprintf("%s carries %s for workers; others hold, are due or still leave with %s of them, which leaves %s at %d per pod",
