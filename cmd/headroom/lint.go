@@ -23,7 +23,7 @@ and all of them together, without a server or a cluster.
 
 FILE is a file, a directory whose YAML and JSON files are read (those below it
 too), or - for the standard input. Besides policies (kind Policy) it reads those
-in the values of ConfigMaps labelled keda-headroom.github.io/policy: "true".
+in the values of ConfigMaps labeled keda-headroom.github.io/policy: "true".
 Documents of other kinds are skipped and named; where there is no policy at all,
 that is an error.
 

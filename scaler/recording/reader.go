@@ -129,7 +129,7 @@ func (r *Reader) inForce(s segment, workload metrics.ID, t time.Time) (*Record, 
 	defer in.Close()
 	d, err := newDecoder(in)
 	if err != nil {
-		return nil, nil, nil //nolint:nilerr // damage, which Records reports
+		return nil, nil, nil // damage, which Records reports
 	}
 	d.until = t
 	for err == nil {

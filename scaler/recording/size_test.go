@@ -93,7 +93,13 @@ func BenchmarkReading(b *testing.B) {
 	reader := r.Reader()
 	b.ReportAllocs()
 	for b.Loop() {
-		for range reader.Records(time.Time{}, time.Time{}) {
+		for _, err := range reader.Records(time.Time{}, time.Time{}) {
+			if err != nil {
+				b.Fatal(err)
+			}
 		}
+	}
+	if err := r.Close(); err != nil {
+		b.Fatal(err)
 	}
 }

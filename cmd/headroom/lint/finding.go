@@ -117,7 +117,7 @@ func judge(inputs []input) Report {
 func nothing(r Report) Finding {
 	f := Finding{
 		Severity: policy.SeverityError, Code: "NothingFound",
-		Rule: "expected at least one policy (apiVersion: " + policy.APIVersion + ", kind: " + policy.Kind + "), or a ConfigMap labelled " + policyLabel + `: "true"`,
+		Rule: "expected at least one policy (apiVersion: " + policy.APIVersion + ", kind: " + policy.Kind + "), or a ConfigMap labeled " + policyLabel + `: "true"`,
 	}
 	if len(r.Files) > 0 {
 		f.File = r.Files[0]
