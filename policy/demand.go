@@ -15,14 +15,11 @@ import (
 // Messages in flight count: the pods that work on them are still needed. 45
 // visible, 7 in flight and 20 messages per pod give ⌈52/20⌉ = 3.
 func backlog(q metrics.Queue, s SQS) int {
-	messages := max(0, q.Visible) + max(0, q.InFlight)
+	messages := min(max(0, q.Visible), math.MaxInt64/4) + min(max(0, q.InFlight), math.MaxInt64/4)
 	if s.IncludeDelayed {
-		messages += max(0, q.Delayed)
+		messages += min(max(0, q.Delayed), math.MaxInt64/4)
 	}
-	if messages <= 0 { // none, or more than an int64 holds
-		if q.Visible > 0 || q.InFlight > 0 || q.Delayed > 0 {
-			return math.MaxInt32
-		}
+	if messages == 0 {
 		return 0
 	}
 	return int(min((messages-1)/s.MessagesPerPod+1, math.MaxInt32))

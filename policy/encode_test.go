@@ -12,8 +12,7 @@ import (
 
 // follower returns where an HPA that is held back by nothing but its tolerance
 // goes from s settled replicas. Each call is an hour after the one before.
-func follower(t testing.TB, tolerance float64) func(s int, m hpa.Metric) int {
-	t.Helper()
+func follower(t interface{ Fatal(...any) }, tolerance float64) func(s int, m hpa.Metric) int {
 	rules := hpa.Unbraked()
 	rules.Tolerance = &tolerance
 	c, err := hpa.New(hpa.Options{MaxReplicas: 100_000, Behavior: &hpa.Behavior{ScaleUp: rules, ScaleDown: rules}})

@@ -365,7 +365,8 @@ func (f *fleet) mustFit(c *constraint) bool {
 		if c.def.User == "" && c.def.Database == "" {
 			return true
 		}
-		if login, ok := u.login(); ok && slices.Contains(login.Constraints, c.Name) {
+		// A login that was not asked about yet may be refused by any of them.
+		if login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) {
 			return true
 		}
 	}

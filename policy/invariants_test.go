@@ -1,0 +1,204 @@
+package policy
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/keda-headroom/headroom/internal/hpa"
+	"github.com/keda-headroom/headroom/internal/intorpercent"
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// The invariants of DESIGN.md, each with a test of its name. What they decide
+// about is drawn by drawPast: a few decisions in a world where anything happens.
+
+func TestNoAdmissionWhileOver(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := drawUniverse(t, 3)
+		for range between(t, 1, 8, "decisions") {
+			u.notice()
+			plan, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
+			if breach := u.breach(plan); breach != "" {
+				t.Fatal(breach)
+			}
+			u.decide()
+			u.live(t)
+		}
+	})
+}
+
+func TestUnknownDatabaseNeverScalesOut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := drawPast(t, 3)
+		u.notice()
+		plan, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
+		for i, w := range u.group.Workloads {
+			p := plan.Workloads[i]
+			if u.free(plan, w) {
+				continue
+			}
+			spec := p.Replicas
+			if p.Target > spec || p.Value > float64(spec) || p.Active && spec == 0 {
+				t.Fatalf("%s though %s: KEDA is told %v, active %v, of %d replicas", w.ID, u.unknown(w), p.Value, p.Active, spec)
+			}
+			for j, use := range w.Databases {
+				after, more := p.Uses[j].Granted, 0
+				for _, a := range p.Admissions {
+					if _, counted := u.counted[w.ID][a.UID]; !counted {
+						more += a.Grant[use.Database.String()]
+					}
+				}
+				if most := u.granted[w.ID][use.Database]; more > 0 && after+more > most {
+					t.Fatalf("%s though %s: pods hold grants for %d of %s, %d more are admitted, but only %d were granted when that was known",
+						w.ID, u.unknown(w), after, use.Database, more, most)
+				}
+			}
+		}
+	})
+}
+
+func TestUnknownQueueNeverScalesIn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := drawPast(t, 3)
+		i := between(t, 0, len(u.group.Workloads)-1, "whose queue")
+		w := u.group.Workloads[i]
+		u.snapshot.Queues[w.ID] = rapid.SampledFrom([]metrics.Reading[metrics.Queue]{
+			{}, metrics.Unknown[metrics.Queue]("denied"), metrics.Known(metrics.Queue{}, u.now.Add(-time.Minute)).Failed("away"),
+		}).Draw(t, "queue")
+		plan, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
+		p := plan.Workloads[i]
+		held := min(p.Replicas, p.Ceiling)
+		if p.Target < held || p.Replicas > 0 && !p.Active {
+			t.Fatalf("%d replicas and a ceiling of %d: target %d, active %v", p.Replicas, p.Ceiling, p.Target, p.Active)
+		}
+		if p.Failure != "" || p.Replicas == 0 {
+			return // KEDA's fallback applies, or there is nothing to scale in
+		}
+		follow := follower(t, float64(u.fleets[i].tol)/1000)
+		if got := follow(p.Replicas, hpa.Value(p.Value)); w.Mode != Observe && got < min(p.Replicas, max(1, held)) {
+			t.Fatalf("%d replicas and a ceiling of %d: told %v the HPA goes to %d", p.Replicas, p.Ceiling, p.Value, got)
+		}
+	})
+}
+
+// TestMoreHeadroomNeverGivesFewerPods is about a workload that is alone.
+func TestMoreHeadroomNeverGivesFewerPods(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := drawPast(t, 1)
+		before, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
+		more := between(t, 1, 30, "more")
+		d := between(t, 0, len(u.group.Databases)-1, "database")
+		what := rapid.SampledFrom([]string{"limit", "others", "reserve"}).Draw(t, "what")
+		if u.servers[u.leads[d]].full {
+			what = "reserve" // a larger limit that is full all the same is not more headroom
+		}
+		edit := func(data metrics.Database) metrics.Database {
+			data.Constraints, data.Sessions = slices.Clone(data.Constraints), slices.Clone(data.Sessions)
+			switch what {
+			case "limit":
+				for i := range data.Constraints {
+					data.Constraints[i].Limit += more
+				}
+			case "others":
+				for i := range data.Sessions {
+					if data.Sessions[i].User == "web" {
+						data.Sessions[i].Count = max(0, data.Sessions[i].Count-more)
+					}
+				}
+			}
+			return data
+		}
+		for i, database := range u.group.Databases {
+			if u.leads[i] != u.leads[d] {
+				continue
+			}
+			if what == "reserve" {
+				u.group.Databases[i].Reserve = intorpercent.Count(0)
+			}
+			r := u.snapshot.Databases[database.ID]
+			if data, known := r.Last(); known {
+				u.snapshot.Databases[database.ID] = metrics.Known(edit(data), r.Began())
+			}
+			if m, ok := u.ledger.Databases[database.ID]; ok {
+				m.Last = edit(m.Last)
+				u.ledger.Databases[database.ID] = m
+			}
+		}
+		after, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
+		a, b := before.Workloads[0], after.Workloads[0]
+		if b.Target < a.Target || b.Ceiling < a.Ceiling || len(b.Admissions) < len(a.Admissions) {
+			t.Fatalf("%d more %s:\n%sadmits %d of ceiling %d, before\n%sadmits %d of ceiling %d", more, what, Describe(b), len(b.Admissions), b.Ceiling, Describe(a), len(a.Admissions), a.Ceiling)
+		}
+	})
+}
+
+func TestMonotoneInBacklog(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := drawPast(t, 3)
+		i := between(t, 0, len(u.group.Workloads)-1, "whose queue")
+		id := u.group.Workloads[i].ID
+		counts := rapid.OneOf(rapid.Int64Range(0, 80), rapid.Int64Range(math.MaxInt64-3, math.MaxInt64))
+		q := metrics.Queue{Visible: counts.Draw(t, "visible"), InFlight: counts.Draw(t, "in flight"), Delayed: counts.Draw(t, "delayed")}
+		target := func(q metrics.Queue) (int, string) {
+			s := u.snapshot
+			s.Queues = with(s.Queues, id, metrics.Known(q, u.now))
+			plan, _ := Decide(u.now, u.group, s, u.ledger)
+			return plan.Workloads[i].Target, Describe(plan.Workloads[i])
+		}
+		less, why := target(q)
+		more := q
+		for _, n := range []*int64{&more.Visible, &more.InFlight, &more.Delayed} {
+			*n += rapid.Int64Range(0, min(40, math.MaxInt64-*n)).Draw(t, "more")
+		}
+		if got, because := target(more); got < less {
+			t.Fatalf("%+v gives %d, more messages %+v give %d\n%s%s", q, less, more, got, why, because)
+		}
+	})
+}
+
+// TestDeterministic: the same inputs give the same bytes, in whatever order maps
+// are walked, also after they were written down and read again; and no input is
+// changed.
+func TestDeterministic(t *testing.T) {
+	type inputs struct {
+		Group    Group    `json:"group"`
+		Snapshot Snapshot `json:"snapshot"`
+		Ledger   Ledger   `json:"ledger"`
+	}
+	type outputs struct {
+		Plan   Plan   `json:"plan"`
+		Ledger Ledger `json:"ledger"`
+	}
+	text := func(t *rapid.T, v any) string {
+		data, err := json.MarshalIndent(v, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		u := drawPast(t, 3)
+		in := text(t, inputs{u.group, u.snapshot, u.ledger})
+		plan, ledger := Decide(u.now, u.group, u.snapshot, u.ledger)
+		first := text(t, outputs{plan, ledger})
+		if after := text(t, inputs{u.group, u.snapshot, u.ledger}); after != in {
+			t.Fatalf("the inputs were changed:\n%s", cmp.Diff(in, after))
+		}
+		for range 3 {
+			var again inputs
+			if err := json.Unmarshal([]byte(in), &again); err != nil {
+				t.Fatal(err)
+			}
+			plan, ledger := Decide(u.now, again.Group, again.Snapshot, again.Ledger)
+			if got := text(t, outputs{plan, ledger}); got != first {
+				t.Fatalf("another time it is decided otherwise:\n%s", cmp.Diff(first, got))
+			}
+		}
+	})
+}
