@@ -50,7 +50,7 @@ func (p Peak) endOfStep(now time.Time, window time.Duration) time.Time {
 		return now
 	}
 	steps := (now.Sub(p.Since) + step - 1) / step
-	return p.Since.Add(steps * step)
+	return p.Since.Add(steps * step) //nolint:durationcheck // steps is a number
 }
 
 // Max returns the largest value seen within window before now, and whether

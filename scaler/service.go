@@ -165,7 +165,7 @@ const (
 var kedaKeys = []string{"scalerAddress", "enableTLS", "unsafeSsl"}
 
 // parseRef returns the workload that a trigger names, or an error that says what
-// to fix in its metadata. A misspelt key is an error: whoever wrote it wanted
+// to fix in its metadata. A misspelled key is an error: whoever wrote it wanted
 // something that would not happen.
 func parseRef(ref *pb.ScaledObjectRef) (metrics.ID, error) {
 	if ref.GetNamespace() == "" {

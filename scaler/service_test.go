@@ -156,9 +156,9 @@ func TestWhatToFix(t *testing.T) {
 	}
 	publish(now, policy.WorkloadPlan{ID: invoices}, policy.WorkloadPlan{ID: orders})
 
-	check("a misspelt workload", metadata("workload", "order-worker"), codes.NotFound, "shop/order-worker", "order-workers, invoice-workers", "metadata")
+	check("a misspelled workload", metadata("workload", "order-worker"), codes.NotFound, "shop/order-worker", "order-workers, invoice-workers", "metadata")
 	check("a namespace without policies", &pb.ScaledObjectRef{Namespace: "mail", Name: "x", ScalerMetadata: map[string]string{"workload": "x"}}, codes.NotFound, "namespace mail", "add a Policy")
-	check("a misspelt key", metadata("workload", "order-workers", "mesagesPerPod", "20"), codes.InvalidArgument, `"mesagesPerPod"`, "policy")
+	check("a misspelled key", metadata("workload", "order-workers", "mesagesPerPod", "20"), codes.InvalidArgument, `"mesagesPerPod"`, "policy")
 	check("no workload", metadata("scalerAddress", "headroom:6000"), codes.InvalidArgument, "shop/order-workers", "name the workload")
 	check("an empty workload", metadata("workload", ""), codes.InvalidArgument, "found nothing")
 	check("a workload with a namespace", metadata("workload", "shop/order-workers"), codes.InvalidArgument, "leave the namespace out")

@@ -63,7 +63,7 @@ the database can connect.`,
 	return root
 }
 
-// noArguments refuses arguments, which here are mostly misspelt commands.
+// noArguments refuses arguments, which here are mostly misspelled commands.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
