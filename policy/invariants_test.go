@@ -202,3 +202,57 @@ func TestDeterministic(t *testing.T) {
 		}
 	})
 }
+
+// TestRestartNeverPromisesMore: whoever takes over knows less, and promises no
+// more for it. It begins with readings of its own, after the gate's fence has
+// settled the earlier admissions: all of them came true. Of a workload the most that
+// a pod opened and what KEDA was told must outlive a process where the past of
+// others does, and without addresses also which pods there were: otherwise
+// everything is forgotten, and nothing promised for a window.
+func TestRestartNeverPromisesMore(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := drawPast(t, 3)
+		u.read(t, false)
+		u.decide()
+		for _, f := range u.fleets {
+			for _, p := range f.pods {
+				if issued, ok := u.issued[p.UID]; ok && p.Gated {
+					p.Gated, p.Grant = false, issued.grants
+				}
+				delete(u.issued, p.UID)
+			}
+		}
+		restart := u.now
+		u.now = u.now.Add(2 * time.Second)
+		u.read(t, false)
+		u.notice()
+		stayed, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
+		for id, r := range u.snapshot.Databases {
+			if !r.Began().After(restart) {
+				u.snapshot.Databases[id] = metrics.Unknown[metrics.Database]("away")
+			}
+		}
+		kept := map[metrics.ID]WorkloadMemory{}
+		for id, m := range u.ledger.Workloads {
+			kept[id] = WorkloadMemory{PerPod: m.PerPod, Told: m.Told}
+			if slices.ContainsFunc(u.servers, func(s *trueServer) bool { return s.byLogin }) {
+				kept[id] = WorkloadMemory{PerPod: m.PerPod, Told: m.Told, Ghosts: m.Ghosts, Pods: m.Pods, Departed: m.Departed}
+			}
+		}
+		for _, lost := range []struct {
+			what string
+			left Ledger
+		}{{"demand, admissions and what was carried", Ledger{Databases: u.ledger.Databases, Workloads: kept}}, {"everything", Ledger{}}} {
+			plan, _ := Decide(u.now, u.group, u.snapshot, lost.left)
+			if breach := u.breach(plan); breach != "" {
+				t.Fatalf("with %s forgotten: %s", lost.what, breach)
+			}
+			for i, w := range plan.Workloads {
+				before := stayed.Workloads[i]
+				if w.Target > max(before.Target, w.Replicas) || len(w.Admissions) > len(before.Admissions) {
+					t.Fatalf("with %s forgotten:\n%sadmits %d, else\n%sadmits %d", lost.what, Describe(w), len(w.Admissions), Describe(before), len(before.Admissions))
+				}
+			}
+		}
+	})
+}
