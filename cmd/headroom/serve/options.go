@@ -28,6 +28,10 @@ type Options struct {
 	Fleets string
 	// FleetInterval is how often Fleets is read, 0 for a second.
 	FleetInterval time.Duration
+	// SessionAge is the age at which the session that reads a database is
+	// replaced, so that a name that leads elsewhere by now is noticed though the
+	// server it led to still runs; 0 for 30 s, below 0 for never.
+	SessionAge time.Duration
 	// GRPCAddress and HTTPAddress are where to listen; port 0 takes a free one.
 	GRPCAddress, HTTPAddress string
 	// RecordingDir keeps decisions across restarts; "" keeps them in memory.

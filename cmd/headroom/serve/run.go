@@ -58,7 +58,7 @@ func Run(ctx context.Context, options Options) (err error) {
 	}
 
 	sources := scaler.NewSources(scaler.SourcesOptions{
-		Open: open(queues, fleets), FleetInterval: options.FleetInterval,
+		Open: open(queues, fleets, options.SessionAge), FleetInterval: options.FleetInterval,
 		Observe: telemetry.Read, Refused: telemetry.Refused, Log: log,
 	})
 	defer sources.Close()

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/metrics/fleet"
@@ -14,10 +15,10 @@ import (
 )
 
 // open makes the sources that read the real systems.
-func open(queues *sqs.Client, fleets fleet.Source) scaler.Open {
+func open(queues *sqs.Client, fleets fleet.Source, sessionAge time.Duration) scaler.Open {
 	return scaler.Open{
 		Database: func(d policy.Database, logins func() []scaler.Login) (poll.Source[metrics.Database], error) {
-			return openDatabase(d, logins)
+			return openDatabase(d, logins, sessionAge)
 		},
 		Queue: func(q policy.SQS) (poll.Source[metrics.Queue], error) {
 			return queues.Queue(sqs.Location{URL: q.QueueURL, Name: q.QueueName, Region: q.Region, Endpoint: q.Endpoint})
@@ -33,7 +34,7 @@ type database struct {
 	logins func() []scaler.Login
 }
 
-func openDatabase(d policy.Database, logins func() []scaler.Login) (database, error) {
+func openDatabase(d policy.Database, logins func() []scaler.Login, sessionAge time.Duration) (database, error) {
 	if d.PostgreSQL == nil {
 		return database{}, fmt.Errorf("database %s has no engine that can be read", d.ID)
 	}
@@ -41,7 +42,7 @@ func openDatabase(d policy.Database, logins func() []scaler.Login) (database, er
 	if d.PostgreSQL.DSN.Env != "" {
 		dsn = postgres.FromEnvironment(d.PostgreSQL.DSN.Env)
 	}
-	return database{Source: postgres.Open(postgres.Options{DSN: dsn}), logins: logins}, nil
+	return database{Source: postgres.Open(postgres.Options{DSN: dsn, Renew: sessionAge}), logins: logins}, nil
 }
 
 // Read reads the server.
