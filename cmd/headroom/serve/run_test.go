@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,8 +28,9 @@ import (
 	"github.com/keda-headroom/headroom/internal/fakeaws"
 	"github.com/keda-headroom/headroom/internal/pgserver"
 	"github.com/keda-headroom/headroom/internal/pgserver/pgtest"
+	"github.com/keda-headroom/headroom/internal/steadyport"
+	"github.com/keda-headroom/headroom/internal/tcpforward"
 	"github.com/keda-headroom/headroom/metrics"
-	"github.com/keda-headroom/headroom/metrics/fleet"
 )
 
 // within is how long anything that has to happen may take.
@@ -146,30 +148,61 @@ func ask(id metrics.ID) *pb.ScaledObjectRef {
 	return &pb.ScaledObjectRef{Namespace: id.Namespace, Name: id.Name, ScalerMetadata: map[string]string{"workload": id.Name}}
 }
 
-// shop is a real queue, a real database and a service that governs workers of
-// both: 20 connections for anybody, 2 in reserve, one of them ours.
+// shop is a real queue, a real database behind a name, and a service that governs
+// workers of both: 20 connections for anybody, 2 in reserve, one of them ours.
 type shop struct {
 	running
 	t        *testing.T
 	postgres *pgserver.Server
+	name     *tcpforward.Forwarder // what the service knows the database by
 	aws      *fakeaws.Server
 	sqs      *awssqs.Client
 	queue    *string
 	policy   string // its path
+	terms    terms
+	fleets   string // its path
+	workers  []*worker
+	hired    int
+	options  Options
 	keda     pb.ExternalScalerClient
 }
 
+// terms are what the policies of shops differ in.
+type terms struct {
+	mode, connectionsPerPod     string
+	othersWindow, maxReadingAge string
+	staleAfter, errorAfter      string
+	databases                   string // further ones, as YAML
+}
+
+// patient terms outlast any pause of a slow machine.
+var patient = terms{
+	mode: "Target", connectionsPerPod: "3", othersWindow: "1s", maxReadingAge: "1m", staleAfter: "1m", errorAfter: "5m",
+}
+
+// openShop returns a shop whose service runs.
 func openShop(t *testing.T) *shop {
-	s := &shop{t: t, aws: fakeaws.New(fakeaws.Options{})}
-	s.postgres = pgtest.Start(t, map[string]string{"max_connections": "23", "superuser_reserved_connections": "3"})
-	pgtest.Exec(t, s.postgres, "CREATE ROLE monitor LOGIN IN ROLE pg_monitor", "CREATE ROLE worker LOGIN", "CREATE ROLE app LOGIN")
-	if _, err := s.aws.Start("127.0.0.1:0"); err != nil {
+	s := newShop(t, patient)
+	s.open()
+	return s
+}
+
+// newShop returns a shop whose service does not run yet.
+func newShop(t *testing.T, on terms) *shop {
+	s := &shop{t: t, aws: fakeaws.New(fakeaws.Options{}), terms: on}
+	s.postgres = startDatabase(t, "23")
+	s.name = nameFor(t, s.postgres)
+	port, err := steadyport.Port() // it is left for a while, and must not be taken
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.aws.Start(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.aws.Close)
 	config := s.aws.Config()
 	s.sqs = awssqs.NewFromConfig(config)
-	name := "orders"
+	name := queueName
 	created, err := s.sqs.CreateQueue(t.Context(), &awssqs.CreateQueueInput{QueueName: &name})
 	if err != nil {
 		t.Fatal(err)
@@ -177,26 +210,52 @@ func openShop(t *testing.T) *shop {
 	s.queue = created.QueueUrl
 
 	directory := t.TempDir()
-	s.policy = filepath.Join(directory, "policy.yaml")
-	dsn, fleets := filepath.Join(directory, "dsn"), filepath.Join(directory, "fleets.json")
-	replace(t, dsn, []byte(s.postgres.DSN("monitor", "postgres")))
-	s.edit("3")
-	document, err := fleet.Format(map[metrics.ID]metrics.Fleet{orders: {MaxReplicas: 50}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	replace(t, fleets, document)
-
-	options := Defaults()
-	options.Policies, options.Fleets, options.AWS = []string{s.policy}, fleets, &config
-	options.RecordingDir = filepath.Join(directory, "recording")
-	s.running = start(t, options)
-	s.keda = s.client(t)
+	s.policy, s.fleets = filepath.Join(directory, "policy.yaml"), filepath.Join(directory, "fleets.json")
+	replace(t, filepath.Join(directory, "dsn"), []byte(pgserver.DSN(s.name.Addr(), "monitor", "postgres")))
+	s.edit(on.connectionsPerPod)
+	s.publish()
+	s.options = Defaults()
+	s.options.Policies, s.options.Fleets, s.options.AWS = []string{s.policy}, s.fleets, &config
+	s.options.FleetInterval = 100 * time.Millisecond
+	s.options.RecordingDir = filepath.Join(directory, "recording")
 	return s
 }
 
-// edit writes the policy.
+// queueName is what the shop's queue is called.
+const queueName = "orders"
+
+// startDatabase starts a server for this many sessions, 3 of them superusers'.
+func startDatabase(t *testing.T, maxConnections string) *pgserver.Server {
+	server := pgtest.Start(t, map[string]string{"max_connections": maxConnections, "superuser_reserved_connections": "3"})
+	pgtest.Exec(t, server, "CREATE ROLE monitor LOGIN IN ROLE pg_monitor", "CREATE ROLE worker LOGIN", "CREATE ROLE app LOGIN")
+	return server
+}
+
+// nameFor returns a name that leads to the server.
+func nameFor(t *testing.T, server *pgserver.Server) *tcpforward.Forwarder {
+	name, err := tcpforward.Listen(server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = name.Close() })
+	return name
+}
+
+// open starts the service.
+func (s *shop) open() {
+	s.t.Helper()
+	s.running = start(s.t, s.options)
+	s.keda = s.client(s.t)
+}
+
+// edit changes the policy.
 func (s *shop) edit(connectionsPerPod string) {
+	s.change(func(on *terms) { on.connectionsPerPod = connectionsPerPod })
+}
+
+// change writes the policy anew.
+func (s *shop) change(how func(*terms)) {
+	how(&s.terms)
 	replace(s.t, s.policy, fmt.Appendf(nil, `apiVersion: keda-headroom.github.io/v1alpha1
 kind: Policy
 metadata: {namespace: shop, name: orders}
@@ -204,17 +263,18 @@ databases:
 - name: orders-db
   postgresql: {dsn: {file: %s}}
   reserve: 2
-  othersWindow: 1s
+  othersWindow: %s
   pollInterval: 100ms
-  maxReadingAge: 1m
-workloads:
+  maxReadingAge: %s
+%sworkloads:
 - name: order-workers
   scaledObjectRef: {name: order-workers}
-  mode: Target
+  mode: %s
   databaseRefs: [{name: orders-db, user: worker, connectionsPerPod: %s}]
-  sqs: {queueURL: %q, messagesPerPod: 10, pollInterval: 100ms, staleAfter: 1m, errorAfter: 5m}
+  sqs: {queueURL: %q, messagesPerPod: 10, pollInterval: 100ms, staleAfter: %s, errorAfter: %s}
   scaleDownStabilization: 0s
-`, filepath.Join(filepath.Dir(s.policy), "dsn"), connectionsPerPod, *s.queue))
+`, filepath.Join(filepath.Dir(s.policy), "dsn"), s.terms.othersWindow, s.terms.maxReadingAge, s.terms.databases,
+		s.terms.mode, s.terms.connectionsPerPod, *s.queue, s.terms.staleAfter, s.terms.errorAfter))
 }
 
 func (s *shop) send(n int) {
