@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/keda-headroom/headroom/internal/hpa"
 	"github.com/keda-headroom/headroom/internal/intorpercent"
 	"github.com/keda-headroom/headroom/policy"
 )
@@ -15,6 +16,7 @@ type check struct {
 	violations []string
 	admissions int
 	raises     int
+	moved      time.Time // when replicas or gates last changed
 }
 
 func (c *check) fail(format string, args ...any) {
@@ -47,6 +49,7 @@ func (c *check) apply() {
 			if n := w.wrote(d, x); n != d.spec {
 				before := d.spec
 				d.spec = n
+				c.moved = w.now
 				if n > before && x.answer.ok && d.Mode == policy.Target {
 					c.raised(d, x, before)
 				}
@@ -65,6 +68,7 @@ func (c *check) admit(x patch) {
 		}
 		p.gated, p.grant, p.running = false, x.a.Grant, c.w.now.Add(d.StartDelay)
 		c.admissions++
+		c.moved = c.w.now
 		passed := 0
 		for _, p := range d.pods {
 			if !p.gated {
@@ -148,6 +152,10 @@ func (c *check) fits(what string, b *basis, coming func(*workload) int) {
 			ghosts -= g.n // a pod that opened more than it declared since the reading
 		}
 	}
+	if age := b.at.Sub(s.began); age > c.h.group.Databases[0].MaxReadingAge {
+		c.fail("%s rests on a reading that was %s old", what, age)
+		return
+	}
 	others := max(s.others, b.high)
 	if pods+ghosts+more+others > s.limit-w.s.Reserve {
 		c.fail("%s: pods may hold %d, ghosts %d, pods to come %d, others %d (at the reading %d), over %d − %d reserved; plan of %s, reading begun %s",
@@ -193,8 +201,12 @@ func (c *check) settled() {
 	if first > room || !exact || c.h.full() || c.rolling() {
 		return
 	}
-	if w.now.Sub(w.turnedAway) < w.s.Calm/2 {
+	if w.now.Sub(w.turnedAway) < w.s.Calm {
 		return // a full server hides how much others still want
+	}
+	if c.moving() {
+		c.fail("not settled after %s of calm: %v pods", 2*w.s.Calm, counts)
+		return
 	}
 	if held > room {
 		c.fail("settled with %d connections promised, over %d: %v pods", held, room, counts)
@@ -209,6 +221,9 @@ func (c *check) settled() {
 		}
 	}
 }
+
+// moving reports whether something changed within the last syncs of the HPA.
+func (c *check) moving() bool { return c.w.now.Sub(c.moved) < 2*hpa.SyncPeriod }
 
 // rolling reports whether a rollout is not through yet. Behind a full budget it
 // waits on itself.

@@ -28,23 +28,22 @@ type fault struct {
 
 var faults = []fault{
 	{"terminating pods ignored", "fleet.go", `if p.Finished || (p.Gated && !issued) {`, `if p.Finished || (p.Gated && !issued) || (fault(#) && p.Terminating) {`, 0},
-	{"ghosts not counted", "account.go", `c.OthersHighWater) - c.Ghosts`, `c.OthersHighWater) - unless(#, c.Ghosts)`, 0},
+	{"ghosts not counted", "account.go", `c.OthersHighWater) - c.Ghosts`, `c.OthersHighWater) - unless(#, c.Ghosts)`, 130},
 	{"high water forgotten", "identity.go", `c.OthersHighWater = max(c.OthersHighWater, high)`, `c.OthersHighWater = max(c.OthersHighWater, unless(#, high))`, 0},
-	{"high water never falls", "peak.go", `if now.Sub(v.At) <= window {`, `if now.Sub(v.At) <= window || fault(#) {`, 0},
 	{"stale reading trusted", "identity.go", `data, ok := reading.At(now, p.MaxReadingAge)`, `data, ok := reading.At(now, p.MaxReadingAge*(1+1000*switched(#)))`, 0},
 	{"only what is visible counts, not what was promised", "account.go", `c.Granted += f.on(c, p.grants)`, `c.Granted += f.on(c, either(#, p.observed, p.grants))`, 0},
-	{"a pod's disappearance releases its grant", "fleet.go", `out.grants[i] = d.Grants[u.Database]`, `out.grants[i] = unless(#, d.Grants[u.Database])`, 0},
+	{"a pod's disappearance releases its grant", "fleet.go", `out.grants[i] = d.Grants[u.Database]`, `out.grants[i] = unless(#, d.Grants[u.Database])`, 270},
 	{"a departed pod's grant is never released", "fleet.go", `return u.server.unknown == "" && u.server.began.After(left)`, `return u.server.unknown == "" && u.server.began.After(left) && !fault(#)`, 0},
 	{"reserve ignored", "identity.go", `reserve = max(reserve, p.Reserve.Up(c.Limit))`, `reserve = max(reserve, unless(#, p.Reserve.Up(c.Limit)))`, 0},
 	{"an admission is forgotten until it is seen", "fleet.go", `admitted, issued := f.memory.Admitted[p.UID]
 `, `admitted, issued := f.memory.Admitted[p.UID]
 		issued = issued && !fault(#)
 `, 0},
-	{"an admission is repeated though it no longer fits", "admit.go", `if fits && free[k] < 0 {`, `if fits && free[k] < 0 && !fault(#) {`, 0},
-	{"an admission in flight is given up at once", "fleet.go", `now.Sub(a.At) > patchLife`, `now.Sub(a.At) > patchLife*(1-switched(#))`, 0},
-	{"a role's limit is ignored", "fleet.go", `login, ok := u.login(); ok && slices.Contains(login.Constraints, c.Name)`, `login, ok := u.login(); ok && slices.Contains(login.Constraints, c.Name) && !fault(#)`, 0},
-	{"replicas that are on their way are ignored", "fleet.go", `f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)`, `f.coming = unless(#, max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying))`, 0},
-	{"what KEDA was told is forgotten", "fleet.go", `min(told, f.hi))-f.staying)`, `min(unless(#, told), f.hi))-f.staying)`, 0},
+	{"an admission is repeated though it no longer fits", "admit.go", `if fits && free[k] < 0 {`, `if fits && free[k] < 0 && !fault(#) {`, 2320},
+	{"an admission in flight is given up at once", "fleet.go", `now.Sub(a.At) > patchLife`, `now.Sub(a.At) > patchLife*(1-switched(#))`, 80},
+	{"a role's limit is ignored", "fleet.go", `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) {`, `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) && !fault(#) {`, 0},
+	{"replicas that are on their way are ignored", "fleet.go", `f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)`, `f.coming = unless(#, max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying))`, 1045},
+	{"what KEDA was told is forgotten", "fleet.go", `min(told, f.hi))-f.staying)`, `min(unless(#, told), f.hi))-f.staying)`, 1045},
 	{"a replica server is trusted", "identity.go", `case data.ReadOnly:`, `case data.ReadOnly && !fault(#):`, 0},
 	{"two names for one server are counted apart", "identity.go", `		sv := byIdentity[memory[p.ID].Server]
 		if sv == nil {
@@ -53,25 +52,19 @@ var faults = []fault{
 			sv = &server{`, 0},
 	{"an unread name hides its pods", "identity.go", `		if sv == nil { // it may have moved`, `		if fault(#) {
 			sv = nil
-		} else if sv == nil { // it may have moved`, 0},
+		} else if sv == nil { // it may have moved`, 1665},
 	{"an unknown database does not freeze", "fleet.go", `if f.frozen == nil {
 		f.frozen = &Refusal{reason, sentence}`, `if f.frozen == nil && !fault(#) {
 		f.frozen = &Refusal{reason, sentence}`, 0},
 	{"others need not be watched first", "ceiling.go", `if u.server.starting != "" {`, `if u.server.starting != "" && !fault(#) {`, 0},
 	{"a rollout's surge is not set aside", "fleet.go", `if f.Mode == Gate || n == 0 {`, `if f.Mode == Gate || n == 0 || fault(#) {`, 0},
-	{"other workloads' shares are ignored", "ceiling.go", `claimed[k] += max(f.committed(k), f.need(f.share, k))
-		}`, `claimed[k] += max(f.committed(k), unless(#, f.need(f.share, k)))
-		}
-		_ = fleets`, 0},
-	{"one connection too many", "ceiling.go", `f.need(n, k) <= all[k].Budget
-		})`, `f.need(n, k) <= all[k].Budget+int(switched(#))
-		})`, 0},
-	{"one connection too many at the gate", "admit.go", `f.cost[k] > free[k] {`, `f.cost[k] > free[k]+int(switched(#)) {`, 0},
+	{"other workloads' shares are ignored", "ceiling.go", `f.claim = append(f.claim, max(f.committed(k), f.need(f.share, k)))`, `f.claim = append(f.claim, max(f.committed(k), unless(#, f.need(f.share, k))))`, 0},
+	{"one connection too many", "account.go", `c.Budget = c.Limit -`, `c.Budget = int(switched(#)) + c.Limit -`, 0},
+	{"one connection too many at the gate", "admit.go", `f.cost[k] > free[k] {`, `f.cost[k] > free[k]+int(switched(#)) {`, 80},
 	{"activation ignores the ceiling", "target.go", `return value, p.Target > 0 && p.Target >= f.state.MinReplicas`, `return value, fault(#) && f.demand.Smoothed > 0 || p.Target > 0 && p.Target >= f.state.MinReplicas`, 0},
 	{"what a pod holds beyond its grant is forgotten", "fleet.go", `f.pods[i].grants[u] = max(f.pods[i].grants[u], f.pods[i].observed[u])`, `f.pods[i].grants[u] = max(f.pods[i].grants[u], unless(#, f.pods[i].observed[u]))`, 0},
-	{"what is leaving is as good as gone", "ceiling.go", `return beside+f.leaving[k]+f.need(n, k)`, `return beside+unless(#, f.leaving[k])+f.need(n, k)`, 0},
-	{"pods above spec.replicas are counted as staying", "fleet.go", `f.staying = min(f.staying, f.podsFor(f.state.SpecReplicas))`, `f.staying = min(f.staying, f.podsFor(f.state.SpecReplicas)+1000*int(switched(#)))`, 0},
-	{"a ghost hides in a grant that is not used yet", "account.go", `if ready == (p.Ready && !seen.IsZero() && s.began.After(seen)) {`, `if ready == (fault(#) || p.Ready && !seen.IsZero() && s.began.After(seen)) {`, 0},
+	{"what is leaving is as good as gone", "ceiling.go", `f.claim[k]+f.leaving[k]+f.need(n, k) <= all[k].Budget`, `f.claim[k]+unless(#, f.leaving[k])+f.need(n, k) <= all[k].Budget`, 140},
+	{"a ghost hides in a grant that is not used yet", "account.go", `if ready == (p.Ready && !seen.IsZero() && s.began.After(seen)) {`, `if ready == (fault(#) || p.Ready && !seen.IsZero() && s.began.After(seen)) {`, 270},
 	{"a workload without a first pod waits behind others' tenth", "allocate.go", `case n == 1 && f.demand.Raw >= 1:`, `case n == 1 && f.demand.Raw >= 1 && !fault(#):`, 0},
 }
 

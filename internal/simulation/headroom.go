@@ -220,6 +220,7 @@ func (h *headroom) take(r *reading) {
 		r.failed = "away"
 	case h.kicked && w.held()+w.others >= w.limit:
 		r.data = metrics.Database{Full: true}
+		w.turnedAway = w.now
 	default:
 		h.kicked = false
 		r.data = w.read()

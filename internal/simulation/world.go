@@ -32,7 +32,7 @@ type world struct {
 	pods                          int // ever made
 
 	apiAway    time.Time // until when
-	turnedAway time.Time // when others were last refused
+	turnedAway time.Time // when others, or the monitor, were last refused
 	disturbed  time.Time // when pods that nobody gates last came or went by themselves
 }
 
