@@ -25,7 +25,7 @@ type Explanation struct {
 // Change is a change of one input.
 type Change struct {
 	Input    string `json:"input"` // for example "limit platform/orders-db server"
-	Unit     string `json:"unit"`  // messages, connections, replicas, or "" for a priority
+	Unit     string `json:"unit"`  // messages, connections, percent, replicas, or "" for a priority
 	From     int64  `json:"from"`
 	To       int64  `json:"to"`
 	Target   int    `json:"target"` // the target with this change
@@ -110,9 +110,14 @@ func inputs(t thought, w Workload, s Snapshot) []input {
 			list = append(list, perPodInput(w.ID, u))
 		}
 	}
+	for _, sv := range t.servers {
+		if slices.ContainsFunc(f.uses, func(u use) bool { return u.server == sv && sv.unknown == "" }) {
+			list = append(list, reserveInput(sv))
+		}
+	}
 	for _, c := range t.constraints {
 		if f.fits[c.index] {
-			list = append(list, limitInput(c), reserveInput(c), sessionsInput(c, "others", max(c.Others, c.OthersHighWater), c.server.others), sessionsInput(c, "ghosts", c.Ghosts, c.server.ghosts))
+			list = append(list, limitInput(c), sessionsInput(c, "others", max(c.Others, c.OthersHighWater), c.server.others), sessionsInput(c, "ghosts", c.Ghosts, c.server.ghosts))
 		}
 	}
 	return list
@@ -177,15 +182,38 @@ func limitInput(c *constraint) input {
 				}
 			}
 		})
-		// A larger limit is not meant to enlarge a reserve given in percent.
-		return withReserve(c, int64(c.Reserve), g), s, l
+		return g, s, l
 	}}
 }
 
-func reserveInput(c *constraint) input {
-	return input{name: "reserve " + c.label(), unit: "connections", from: int64(c.Reserve), sign: -1, most: int64(c.Reserve), apply: func(value int64, g Group, s Snapshot, l Ledger) (Group, Snapshot, Ledger) {
-		return withReserve(c, value, g), s, l
-	}}
+// reserveInput lowers the reserve of a server, as its policy gives it: in
+// connections or in percent. Of several names the largest counts.
+func reserveInput(sv *server) input {
+	const whole = 1_000_000 // to compare percentages with counts where there is no limit
+	limit := whole
+	for _, c := range sv.constraints {
+		if c.def.User == "" && c.def.Database == "" {
+			limit = c.Limit
+		}
+	}
+	largest := slices.MaxFunc(sv.policies, func(a, b Database) int { return a.Reserve.Up(limit) - b.Reserve.Up(limit) }).Reserve
+	in := input{name: "reserve " + sv.label(), unit: "connections", from: int64(largest.Number()), sign: -1, most: int64(largest.Number())}
+	value := intorpercent.Count
+	if largest.IsPercent() {
+		in.unit, value = "percent", intorpercent.Percent
+	}
+	in.apply = func(n int64, g Group, s Snapshot, l Ledger) (Group, Snapshot, Ledger) {
+		lower := value(int(n))
+		g.Databases = slices.Clone(g.Databases)
+		for i, d := range g.Databases {
+			named := slices.ContainsFunc(sv.policies, func(p Database) bool { return p.ID == d.ID })
+			if named && d.Reserve.Up(limit) > lower.Up(limit) {
+				g.Databases[i].Reserve = lower
+			}
+		}
+		return g, s, l
+	}
+	return in
 }
 
 // sessionsInput takes sessions away: others' (and their high water) or ghosts.
@@ -256,18 +284,6 @@ func withReading(sv *server, s Snapshot, l Ledger, edit func(*metrics.Database))
 		s.Databases = with(s.Databases, p.ID, metrics.Known(data, s.Databases[p.ID].Began()))
 	}
 	return s, l
-}
-
-func withReserve(c *constraint, value int64, g Group) Group {
-	g.Databases = slices.Clone(g.Databases)
-	for i := range g.Databases {
-		for _, p := range c.server.policies {
-			if g.Databases[i].ID == p.ID {
-				g.Databases[i].Reserve = intorpercent.Count(int(value))
-			}
-		}
-	}
-	return g
 }
 
 // withHighWater lowers what is remembered of others to at most value.
