@@ -109,8 +109,12 @@ func newFleet(now time.Time, w Workload, servers []*server, s Snapshot, m Worklo
 	return f
 }
 
-// bounds narrows the ScaledObject's own bounds by the policy's.
+// bounds narrows the ScaledObject's own bounds by the policy's, and brings every
+// number of replicas into the range that is looked at.
 func (f *fleet) bounds() {
+	for _, n := range []*int{&f.state.SpecReplicas, &f.state.StatusReplicas, &f.state.MinReplicas, &f.state.MaxReplicas} {
+		*n = min(max(*n, 0), maxReplicas)
+	}
 	f.hi = f.state.MaxReplicas
 	if f.hi == 0 {
 		f.hi = kedaMaxReplicas
