@@ -39,7 +39,11 @@ func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue]) (step
 		f.demand = DemandPlan{Backlog: held, Raw: held, Smoothed: held}
 		why := reading.Why(now, f.SQS.StaleAfter)
 		steps = append(steps, Step{QueueUnknown, held, held, fmt.Sprintf("the queue has no fresh reading (%s): the present %s are held", why, replicas(held))})
-		if now.Sub(m.QueueUnknownSince) >= f.SQS.ErrorAfter-f.SQS.StaleAfter {
+		patience := f.SQS.ErrorAfter
+		if _, known := reading.Last(); known {
+			patience -= f.SQS.StaleAfter // it is that old already
+		}
+		if now.Sub(m.QueueUnknownSince) >= patience {
 			failure = fmt.Sprintf("the queue of %s has had no fresh reading since %s: %s", f.ID, m.QueueUnknownSince.UTC().Format(time.RFC3339), why)
 		}
 		return steps, failure

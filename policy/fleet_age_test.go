@@ -16,7 +16,7 @@ func TestPodsThatNobodyShowsAnyMore(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 			g := Group{
-				Databases: []Database{{ID: db, Reserve: intorpercent.Count(2), OthersWindow: time.Second, MaxReadingAge: time.Minute}},
+				Databases: []Database{{ID: db, Reserve: intorpercent.Count(2), OthersWindow: time.Hour, MaxReadingAge: time.Minute}},
 				Workloads: []Workload{{
 					ID: id, Mode: mode, Databases: []Use{{Database: db, User: "worker", ConnectionsPerPod: 3}},
 					SQS: &SQS{MessagesPerPod: 10, StaleAfter: time.Minute, ErrorAfter: 5 * time.Minute},
@@ -46,7 +46,9 @@ func TestPodsThatNobodyShowsAnyMore(t *testing.T) {
 				w, _ := p.Workload(id)
 				return w, p.Databases[0].Constraints[0]
 			}
-			decide(0, metrics.Known(shown, start))
+			for _, before := range []time.Duration{-2 * time.Hour, -time.Hour, 0} { // others are watched for long enough
+				decide(before, metrics.Known(shown, start.Add(before)))
+			}
 			if w, _ := decide(2*time.Second, metrics.Known(shown, start.Add(2*time.Second))); w.Target != 3 || w.Reason != Demand {
 				t.Fatalf("at first the target is %d because of %s, want 3 because of Demand", w.Target, w.Reason)
 			}

@@ -9,7 +9,8 @@ const peakSteps = 32
 // Peak is the recent past of a number: enough of it to tell its maximum over a
 // window, in bounded memory. The zero Peak has seen nothing.
 type Peak struct {
-	// Since is when the number was first seen.
+	// Since is when the number was first seen, with no gap of a whole window
+	// after that.
 	Since time.Time `json:"since,omitzero"`
 	// Values fall in size and rise in time. There are at most peakSteps + 2.
 	Values []PeakValue `json:"values,omitempty"`
@@ -25,8 +26,8 @@ type PeakValue struct {
 // than window. The receiver is not changed.
 func (p Peak) Add(now time.Time, value int, window time.Duration) Peak {
 	out := Peak{Since: p.Since}
-	if out.Since.IsZero() || out.Since.After(now) {
-		out.Since = now
+	if n := len(p.Values); out.Since.IsZero() || out.Since.After(now) || (n > 0 && now.Sub(p.Values[n-1].At) > window) {
+		out.Since = now // or seen again, after nobody looked for a whole window
 	}
 	at := out.endOfStep(now, window)
 	for _, v := range p.Values {

@@ -43,6 +43,9 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 	last := p.Steps[len(p.Steps)-1]
 	p.Reason, p.Sentence = last.Reason, last.Sentence
 
+	if f.Mode == Observe {
+		p.Failure = "" // an error would let KEDA's fallback change something
+	}
 	if !f.known {
 		p.Failure = fmt.Sprintf("the pods and replicas of %s were never read: %s", f.ID, f.frozen.Sentence)
 	}
