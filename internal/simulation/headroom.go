@@ -255,8 +255,9 @@ func (h *headroom) restsOn(plan policy.Plan) *basis {
 	w := h.w
 	b := &basis{at: w.now, samples: map[metrics.ID]*sample{}, good: make([]bool, len(w.fleets))}
 	var speaks *sample // the newest, by whichever name
-	var full bool
+	var full, starting bool
 	for _, d := range plan.Databases {
+		starting = starting || d.Starting != "" // a gap in the watch begins it anew
 		truth := h.truths[d.ID]
 		if d.Unknown != "" || truth == nil {
 			continue
@@ -312,7 +313,7 @@ func (h *headroom) restsOn(plan policy.Plan) *basis {
 				passed++
 			}
 		}
-		b.good[i] = b.samples[w.database(i)] != nil && b.watched >= w.s.Window
+		b.good[i] = b.samples[w.database(i)] != nil && b.watched >= w.s.Window && !starting
 		if b.good[i] || h.carried[i] == 0 {
 			h.carried[i] = passed
 		} else if b.samples[w.database(i)] != nil {
