@@ -42,7 +42,6 @@ type ghost struct {
 	fleet   int
 	n       int
 	until   time.Time
-	open    int // what the process behind it may still hold in all, 0 once it is dead
 }
 
 // workload is a queue, its Deployment and its HPA.
