@@ -27,9 +27,17 @@ func allocate(all []*constraint, fleets []*fleet) {
 	for k, c := range all {
 		room[k] = c.Budget + excused(c, fleets)
 	}
+	for _, f := range fleets {
+		f.share = 0
+	}
+	inOrder(fleets, func(f *fleet, n int) bool { return f.raise(n, need, room) })
+}
+
+// inOrder offers every pod that anybody asks for, the most deserving first. A
+// fleet that does not take one is not offered another.
+func inOrder(fleets []*fleet, take func(f *fleet, n int) bool) {
 	queue := &units{}
 	for i, f := range fleets {
-		f.share = 0
 		if next, ok := f.unit(i, 1); ok {
 			*queue = append(*queue, next)
 		}
@@ -38,7 +46,7 @@ func allocate(all []*constraint, fleets []*fleet) {
 	for queue.Len() > 0 {
 		u := heap.Pop(queue).(unit)
 		f := fleets[u.fleet]
-		if !f.raise(u.n, need, room) {
+		if !take(f, u.n) {
 			continue
 		}
 		if next, ok := f.unit(u.fleet, u.n+1); ok {

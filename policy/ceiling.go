@@ -23,29 +23,51 @@ type limit struct {
 // its share: it is counted already, and taking it away because others are still
 // leaving would take away too much.
 //
-// What is leaving stands beside what comes until it has left, so fleets that may
-// both grow are looked at one after the other, each beside what those before it
-// may hold at once.
+// What is leaving stands beside what comes until it has left. As long as there is
+// less room for that than the shares need together, it goes to the same pods
+// first as a share does: nobody waits for a slot that is free to be enough for
+// two.
 func ceilings(all []*constraint, fleets []*fleet) {
-	claimed := make([]int, len(all)) // Σ over fleets of what each holds or is due
+	claimed := make([]int, len(all)) // Σ over fleets of what each may hold at once
 	for k, c := range all {
 		for _, f := range fleets {
-			f.claim = append(f.claim, max(f.committed(k), f.need(f.share, k)))
+			f.claim = append(f.claim, f.committed(k))
 			claimed[k] += f.claim[k]
 		}
 		claimed[k] += c.Departed
+	}
+	inOrder(fleets, func(f *fleet, n int) bool { return n <= f.share && f.come(n, all, claimed) })
+	for k := range all {
+		for _, f := range fleets {
+			due := max(f.claim[k], f.need(f.share, k))
+			claimed[k] += due - f.claim[k]
+			f.claim[k] = due
+		}
 	}
 	for _, f := range fleets {
 		f.limit = f.fit(all, func(n, k int) bool {
 			return claimed[k]-f.claim[k]+f.leaving[k]+f.need(n, k) <= all[k].Budget
 		})
-		f.ceiling = max(f.limit.replicas, min(f.share, f.state.SpecReplicas))
-		for k := range all {
-			could := max(f.claim[k], f.leaving[k]+f.need(min(f.share, f.limit.replicas), k))
-			claimed[k] += could - f.claim[k]
-			f.claim[k] = could
+		f.ceiling = max(f.limit.replicas, f.now, min(f.share, f.state.SpecReplicas))
+	}
+}
+
+// come lets the fleet's n-th pod come now, if there is room for it beside what
+// all may hold at once. A replica that is there stays, with or without.
+func (f *fleet) come(n int, all []*constraint, claimed []int) bool {
+	could := make([]int, len(all))
+	for k, c := range all {
+		could[k] = max(f.claim[k], f.leaving[k]+f.need(n, k))
+		if f.fits[k] && claimed[k]-f.claim[k]+could[k] > c.Budget {
+			return n <= f.state.SpecReplicas
 		}
 	}
+	for k := range all {
+		claimed[k] += could[k] - f.claim[k]
+		f.claim[k] = could[k]
+	}
+	f.now = n
+	return true
 }
 
 // fit returns the largest number of replicas for which ok holds on every
@@ -111,12 +133,14 @@ func (f *fleet) starting() string {
 	return ""
 }
 
-// bound says which of the ceiling's parts keeps the fleet from wanted replicas.
+// bound says which of the ceiling's parts keeps the fleet from wanted replicas:
+// what others have of it where alone it could have one more, else its surge where
+// without that it could have as many as wanted.
 func (f *fleet) bound(wanted int, all []*constraint, fleets []*fleet) (Reason, string) {
 	alone := f.fit(all, func(n, k int) bool { return f.need(n, k) <= all[k].Budget })
 	bare := f.fit(all, func(n, k int) bool { return f.needPods(n, k) <= all[k].Budget })
 	c := f.limit.binding
-	if alone.replicas < wanted || c == nil {
+	if alone.replicas <= f.ceiling || c == nil {
 		c = alone.binding
 	}
 	if c == nil {
@@ -124,7 +148,7 @@ func (f *fleet) bound(wanted int, all []*constraint, fleets []*fleet) (Reason, s
 	}
 	perPod := f.cost[c.index]
 	switch {
-	case alone.replicas >= wanted:
+	case alone.replicas > f.ceiling:
 		beside := c.Departed
 		for _, g := range fleets {
 			if g != f {
@@ -137,6 +161,10 @@ func (f *fleet) bound(wanted int, all []*constraint, fleets []*fleet) (Reason, s
 		return RolloutOverlap, fmt.Sprintf("%s carries %s; a rollout may add %d pods (maxSurge %s), so that %s at %d per pod fit at any time",
 			c.label(), connections(c.Budget), f.podsFor(f.ceiling)-f.ceiling, f.state.MaxSurge, replicas(f.ceiling), perPod)
 	}
-	return ConnectionBudget, fmt.Sprintf("%s carries %s at %d per pod: of %s, %d are reserved, %d are others' (now %d), %d are ghosts",
+	sentence := fmt.Sprintf("%s carries %s at %d per pod: of %s, %d are reserved, %d are others' (now %d), %d are ghosts",
 		c.label(), replicas(f.ceiling), perPod, connections(c.Limit), c.Reserve, max(c.Others, c.OthersHighWater), c.Others, c.Ghosts)
+	if surge := f.podsFor(f.ceiling) - f.ceiling; surge > 0 {
+		sentence += fmt.Sprintf("; beside them a rollout may add %d pods (maxSurge %s)", surge, f.state.MaxSurge)
+	}
+	return ConnectionBudget, sentence
 }

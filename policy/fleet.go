@@ -45,6 +45,7 @@ type fleet struct {
 
 	share, ceiling, target int
 	limit                  limit // what the ceiling follows from
+	now                    int   // replicas that there is room for beside what is leaving
 	claim                  []int // by constraint: what it holds, is due, or may hold at once
 
 	// replaced is what is granted by use, admissions of this plan included,

@@ -50,12 +50,13 @@ func TestUnknownDatabaseNeverScalesOut(t *testing.T) {
 		plan, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
 		for i, w := range u.group.Workloads {
 			p := plan.Workloads[i]
-			if u.free(plan, w) {
+			why, _ := u.frozen(plan, w)
+			if why == "" {
 				continue
 			}
 			spec := p.Replicas
 			if p.Target > spec || p.Value > float64(spec) || p.Active && spec == 0 {
-				t.Fatalf("%s though %s: KEDA is told %v, active %v, of %d replicas", w.ID, u.unknown(w), p.Value, p.Active, spec)
+				t.Fatalf("%s though %s: KEDA is told %v, active %v, of %d replicas", w.ID, why, p.Value, p.Active, spec)
 			}
 			for j, use := range w.Databases {
 				after, more := p.Uses[j].Granted, 0
@@ -66,7 +67,7 @@ func TestUnknownDatabaseNeverScalesOut(t *testing.T) {
 				}
 				if most := u.granted[w.ID][use.Database]; more > 0 && after+more > most {
 					t.Fatalf("%s though %s: pods hold grants for %d of %s, %d more are admitted, but only %d were granted when that was known",
-						w.ID, u.unknown(w), after, use.Database, more, most)
+						w.ID, why, after, use.Database, more, most)
 				}
 			}
 		}
@@ -215,10 +216,9 @@ func TestDeterministic(t *testing.T) {
 
 // TestRestartNeverPromisesMore: whoever takes over knows less, and promises no
 // more for it. It begins with readings of its own, after the gate's fence has
-// settled the earlier admissions: all of them came true. Of a workload the most that
-// a pod opened and what KEDA was told must outlive a process where the past of
-// others does, and without addresses also which pods there were: otherwise
-// everything is forgotten, and nothing promised for a window.
+// settled the earlier admissions: all of them came true. Where the past of others
+// outlives a process, so must what a workload's pods were counted as and what
+// KEDA was told; else everything is forgotten, and nothing promised for a window.
 func TestRestartNeverPromisesMore(t *testing.T) {
 	often(t, func(t *rapid.T) {
 		u := drawPast(t, 3)
@@ -236,18 +236,15 @@ func TestRestartNeverPromisesMore(t *testing.T) {
 		u.now = u.now.Add(2 * time.Second)
 		u.read(t, false)
 		u.notice()
-		stayed, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
 		for id, r := range u.snapshot.Databases {
 			if !r.Began().After(restart) {
 				u.snapshot.Databases[id] = metrics.Unknown[metrics.Database]("away")
 			}
 		}
+		stayed, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
 		kept := map[metrics.ID]WorkloadMemory{}
 		for id, m := range u.ledger.Workloads {
-			kept[id] = WorkloadMemory{PerPod: m.PerPod, Told: m.Told}
-			if slices.ContainsFunc(u.servers, func(s *trueServer) bool { return s.byLogin }) {
-				kept[id] = WorkloadMemory{PerPod: m.PerPod, Told: m.Told, Ghosts: m.Ghosts, Pods: m.Pods, Departed: m.Departed}
-			}
+			kept[id] = WorkloadMemory{PerPod: m.PerPod, Pods: m.Pods, Departed: m.Departed, Ghosts: m.Ghosts, Told: m.Told}
 		}
 		for _, lost := range []struct {
 			what string

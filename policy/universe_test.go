@@ -84,8 +84,8 @@ type countedPod struct {
 	addr   string
 }
 
-// drawUniverse draws a world in which nothing was decided yet, but others may
-// have been watched for long enough.
+// drawUniverse draws a world in which nothing happened yet, but others may have
+// been watched for long enough.
 func drawUniverse(t *rapid.T, workloads int) *universe {
 	u := &universe{
 		now: noon, issued: map[string]issue{}, granted: map[metrics.ID]map[metrics.ID]int{},
@@ -109,9 +109,8 @@ func drawUniverse(t *rapid.T, workloads int) *universe {
 	for i := range max(len(u.servers), between(t, 1, 3, "names")) {
 		u.leads = append(u.leads, i%len(u.servers))
 		u.group.Databases = append(u.group.Databases, Database{
-			ID:      metrics.ID{Namespace: "data", Name: fmt.Sprintf("name-%d", i)},
-			Reserve: rapid.SampledFrom([]intorpercent.Value{{}, intorpercent.Count(2), intorpercent.Percent(10)}).Draw(t, "reserve"),
-			// The last step of a past is sometimes longer than a window.
+			ID:           metrics.ID{Namespace: "data", Name: fmt.Sprintf("name-%d", i)},
+			Reserve:      rapid.SampledFrom([]intorpercent.Value{{}, intorpercent.Count(2), intorpercent.Percent(10)}).Draw(t, "reserve"),
 			OthersWindow: 20 * time.Second, PollInterval: time.Second, MaxReadingAge: 5 * time.Second,
 		})
 	}
@@ -156,6 +155,13 @@ func drawUniverse(t *rapid.T, workloads int) *universe {
 		}
 	}
 	u.read(t, false)
+	if !oneIn(t, 3, "starting") { // two looks, together longer than a window
+		for range 2 {
+			u.decide()
+			u.now = u.now.Add(12 * time.Second)
+			u.read(t, false)
+		}
+	}
 	return u
 }
 
@@ -170,11 +176,6 @@ func oneIn(t *rapid.T, n int, label string) bool {
 // drawPast lets a world live through some decisions, of which the last is due.
 func drawPast(t *rapid.T, workloads int) *universe {
 	u := drawUniverse(t, workloads)
-	if oneIn(t, 3, "watched") { // two looks, longer apart than a window
-		u.decide()
-		u.now = u.now.Add(25 * time.Second)
-		u.read(t, false)
-	}
 	for range between(t, 0, 6, "decisions") {
 		u.decide()
 		u.live(t)
@@ -195,7 +196,7 @@ func (u *universe) decide() Plan {
 // does not, and much else happens.
 func (u *universe) live(t *rapid.T) {
 	plan, _ := Decide(u.now, u.group, u.snapshot, u.ledger) // what KEDA would hear again
-	u.now = u.now.Add(rapid.SampledFrom([]time.Duration{500 * time.Millisecond, 2 * time.Second, 6 * time.Second, 25 * time.Second, 50 * time.Second}).Draw(t, "later"))
+	u.now = u.now.Add(rapid.SampledFrom([]time.Duration{500 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 2 * time.Second, 6 * time.Second, 15 * time.Second, 40 * time.Second}).Draw(t, "later"))
 	for i, s := range u.servers {
 		if oneIn(t, 3, "others change") {
 			s.others = between(t, 0, 12, "others")

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ func (u *universe) witness(plan Plan) {
 		for _, a := range p.Admissions {
 			u.issued[a.UID] = issue{u.now, a.Grant}
 		}
-		if u.free(plan, w) {
+		if why, sure := u.frozen(plan, w); why == "" {
 			granted := map[metrics.ID]int{}
 			for j, use := range w.Databases {
 				granted[use.Database] = p.Uses[j].Granted
@@ -27,7 +28,7 @@ func (u *universe) witness(plan Plan) {
 						granted[use.Database] += a.Grant[use.Database.String()]
 					}
 				}
-				if u.starting(plan, w) {
+				if u.starting(plan, w) || !sure {
 					granted[use.Database] = max(granted[use.Database], u.granted[w.ID][use.Database])
 				}
 			}
@@ -251,38 +252,37 @@ func (u *universe) breach(plan Plan) string {
 	return ""
 }
 
-// unknown says why a workload's databases can't all be read, from what was read
-// alone; "" where they can.
-func (u *universe) unknown(w Workload) string {
-	for _, use := range w.Databases {
-		r := u.snapshot.Databases[use.Database]
-		data, known := r.At(u.now, 5*time.Second)
+// frozen says why a workload may not grow in a plan, as far as is known of its
+// databases and pods, and "" where it may. It is not sure while a server is full
+// and an older reading speaks for it.
+func (u *universe) frozen(plan Plan, w Workload) (why string, sure bool) {
+	sure = true
+	if _, fresh := u.snapshot.Fleets[w.ID].At(u.now, fleetMaxAge); !fresh {
+		return "its pods have no fresh reading", true
+	}
+	if w.Refusal != nil {
+		return w.Refusal.Sentence, true
+	}
+	servers := u.readable(plan)
+	for i, d := range plan.Databases {
+		if !slices.ContainsFunc(w.Databases, func(use Use) bool { return use.Database == d.ID }) {
+			continue
+		}
+		data, known := u.snapshot.Databases[d.ID].At(u.now, u.group.Databases[i].MaxReadingAge)
 		switch {
 		case !known:
-			return use.Database.String() + " has no fresh reading"
+			return d.ID.String() + " has no fresh reading", true
 		case data.ReadOnly:
-			return use.Database.String() + " is a replica"
-		case !data.Full && len(data.Logins) == 0:
-			return use.Database.String() + " was not asked about the login"
+			return d.ID.String() + " is a replica", true
+		case d.Unknown != "":
+			return d.ID.String() + ": " + d.Unknown, true
+		case servers[d.Server] == nil:
+			sure = false
+		case len(servers[d.Server].data.Logins) == 0:
+			return d.ID.String() + " was not asked about the login", true
 		}
 	}
-	return ""
-}
-
-// free reports whether a workload may grow in a plan, as far as is known of its
-// databases and pods.
-func (u *universe) free(plan Plan, w Workload) bool {
-	if _, fresh := u.snapshot.Fleets[w.ID].At(u.now, fleetMaxAge); !fresh || u.unknown(w) != "" || w.Refusal != nil {
-		return false
-	}
-	for _, d := range plan.Databases {
-		for _, use := range w.Databases {
-			if d.ID == use.Database && d.Unknown != "" {
-				return false
-			}
-		}
-	}
-	return true
+	return "", sure
 }
 
 func (u *universe) starting(plan Plan, w Workload) bool {
