@@ -39,7 +39,7 @@ var faults = []fault{
 `, `admitted, issued := f.memory.Admitted[p.UID]
 		issued = issued && !fault(#)
 `, 0},
-	{"an admission is repeated though it no longer fits", "admit.go", `if fits && free[k] < 0 {`, `if fits && free[k] < 0 && !fault(#) {`, 2320},
+	{"an admission is repeated though it no longer fits", "admit.go", `if fits && free[k] < 0 {`, `if fits && free[k] < 0 && !fault(#) {`, 5955},
 	{"an admission in flight is given up at once", "fleet.go", `now.Sub(a.At) > patchLife`, `now.Sub(a.At) > patchLife*(1-switched(#))`, 80},
 	{"a role's limit is ignored", "fleet.go", `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) {`, `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) && !fault(#) {`, 0},
 	{"replicas that are on their way are ignored", "fleet.go", `f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)`, `f.coming = unless(#, max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying))`, 1045},
@@ -58,12 +58,12 @@ var faults = []fault{
 		f.frozen = &Refusal{reason, sentence}`, 0},
 	{"others need not be watched first", "ceiling.go", `if u.server.starting != "" {`, `if u.server.starting != "" && !fault(#) {`, 0},
 	{"a rollout's surge is not set aside", "fleet.go", `if f.Mode == Gate || n == 0 {`, `if f.Mode == Gate || n == 0 || fault(#) {`, 0},
-	{"other workloads' shares are ignored", "ceiling.go", `f.claim = append(f.claim, max(f.committed(k), f.need(f.share, k)))`, `f.claim = append(f.claim, max(f.committed(k), unless(#, f.need(f.share, k))))`, 0},
+	{"other workloads' shares are ignored", "ceiling.go", `due := max(f.claim[k], f.need(f.share, k))`, `due := max(f.claim[k], unless(#, f.need(f.share, k)))`, 0},
 	{"one connection too many", "account.go", `c.Budget = c.Limit -`, `c.Budget = int(switched(#)) + c.Limit -`, 0},
 	{"one connection too many at the gate", "admit.go", `f.cost[k] > free[k] {`, `f.cost[k] > free[k]+int(switched(#)) {`, 80},
 	{"activation ignores the ceiling", "target.go", `return value, p.Target > 0 && p.Target >= f.state.MinReplicas`, `return value, fault(#) && f.demand.Smoothed > 0 || p.Target > 0 && p.Target >= f.state.MinReplicas`, 0},
 	{"what a pod holds beyond its grant is forgotten", "fleet.go", `f.pods[i].grants[u] = max(f.pods[i].grants[u], f.pods[i].observed[u])`, `f.pods[i].grants[u] = max(f.pods[i].grants[u], unless(#, f.pods[i].observed[u]))`, 0},
-	{"what is leaving is as good as gone", "ceiling.go", `f.claim[k]+f.leaving[k]+f.need(n, k) <= all[k].Budget`, `f.claim[k]+unless(#, f.leaving[k])+f.need(n, k) <= all[k].Budget`, 140},
+	{"what is leaving is as good as gone", "fleet.go", `return f.leaving[k] + f.needPods(f.staying+f.coming, k)`, `return unless(#, f.leaving[k]) + f.needPods(f.staying+f.coming, k)`, 140},
 	{"a ghost hides in a grant that is not used yet", "account.go", `if ready == (p.Ready && !seen.IsZero() && s.began.After(seen)) {`, `if ready == (fault(#) || p.Ready && !seen.IsZero() && s.began.After(seen)) {`, 270},
 	{"a workload without a first pod waits behind others' tenth", "allocate.go", `case n == 1 && f.demand.Raw >= 1:`, `case n == 1 && f.demand.Raw >= 1 && !fault(#):`, 0},
 }
