@@ -37,7 +37,7 @@ demo: ## Show what Headroom is for, in 4 minutes at most (DSN=… another Postgr
 .PHONY: test
 test: ## Run all tests, with the race detector (ARGS='-run TestDecide -v')
 	@.ci/install postgresql cc
-	go test -race -timeout 20m $(or $(ARGS),-skip '^TestFaults$$') ./...
+	go test -race -p 4 -timeout 20m $(or $(ARGS),-skip '^TestFaults$$') ./...
 	$(if $(ARGS),,@$(MAKE) --no-print-directory simulation)
 
 .PHONY: simulation

@@ -137,7 +137,7 @@ func (f *fleet) starting() string {
 // what others have of it where alone it could have one more, else its surge where
 // without that it could have as many as wanted.
 func (f *fleet) bound(wanted int, all []*constraint, fleets []*fleet) (Reason, string) {
-	alone := f.fit(all, func(n, k int) bool { return f.need(n, k) <= all[k].Budget })
+	alone := f.fit(all, func(n, k int) bool { return f.leaving[k]+f.need(n, k) <= all[k].Budget })
 	bare := f.fit(all, func(n, k int) bool { return f.needPods(n, k) <= all[k].Budget })
 	c := f.limit.binding
 	if alone.replicas <= f.ceiling || c == nil {
@@ -163,6 +163,9 @@ func (f *fleet) bound(wanted int, all []*constraint, fleets []*fleet) (Reason, s
 	}
 	sentence := fmt.Sprintf("%s carries %s at %d per pod: of %s, %d are reserved, %d are others' (now %d), %d are ghosts",
 		c.label(), replicas(f.ceiling), perPod, connections(c.Limit), c.Reserve, max(c.Others, c.OthersHighWater), c.Others, c.Ghosts)
+	if leaving := f.leaving[c.index]; leaving > 0 {
+		sentence += fmt.Sprintf("; %d are held by pods that leave", leaving)
+	}
 	if surge := f.podsFor(f.ceiling) - f.ceiling; surge > 0 {
 		sentence += fmt.Sprintf("; beside them a rollout may add %d pods (maxSurge %s)", surge, f.state.MaxSurge)
 	}

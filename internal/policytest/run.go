@@ -82,7 +82,7 @@ func (f File) run(t test) Result {
 		if i == 0 {
 			p.world.give(s.Given)
 			if !t.FreshStart {
-				p.decide(at.Add(-f.memory(t))) // others have been watched since
+				p.watch(at, f.longestWindow())
 			}
 		} else {
 			p.pass(now, at)
@@ -94,25 +94,27 @@ func (f File) run(t test) Result {
 	return result
 }
 
-// memory is longer than anything that a decision remembers.
-func (f File) memory(t test) time.Duration {
-	longest := time.Hour
+// longestWindow is the longest time that others of any database are remembered.
+func (f File) longestWindow() time.Duration {
+	longest := shortestWindow
 	for _, d := range f.set.Databases {
 		longest = max(longest, d.OthersWindow)
 	}
-	for _, w := range f.set.Workloads {
-		longest = max(longest, w.ScaleDownStabilization)
-	}
-	for _, s := range t.all() {
-		if s.Given == nil {
-			continue
-		}
-		for _, w := range s.Given.Workloads {
-			longest = max(longest, time.Duration(value(w.ScaleDownStabilization)))
-		}
-	}
-	return 2 * longest
+	return longest
 }
+
+// watch lets others have been watched for a while at now, of which the workloads
+// know nothing. It looks at half the distance again and again, so that no look is
+// a whole window, however short, before the next.
+func (p *player) watch(now time.Time, longest time.Duration) {
+	for before := 2 * longest; before >= shortestWindow/2; before /= 2 {
+		p.decide(now.Add(-before))
+	}
+	p.ledger = policy.Ledger{Databases: p.ledger.Databases}
+}
+
+// shortestWindow is the shortest othersWindow that a policy can have.
+const shortestWindow = time.Second
 
 // pass decides between two steps: every second, or less often where they are far
 // apart, and last just before the second, when what was before was last seen.
