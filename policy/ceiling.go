@@ -107,7 +107,8 @@ func (f *fleet) cap(wanted int, all []*constraint, fleets []*fleet) []Step {
 			wanted = to
 		}
 	}
-	if wanted > f.ceiling {
+	// What freezes the fleet speaks first where the budget has nothing to add.
+	if wanted > f.ceiling && (f.frozen == nil || f.ceiling < f.frozenAt()) {
 		reason, sentence := f.bound(wanted, all, fleets)
 		lower(f.ceiling, reason, sentence)
 	}

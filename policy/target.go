@@ -37,11 +37,14 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 	}
 	f.target = n
 	p.Target, p.Ceiling = n, min(f.ceiling, maxReplicas)
-	if c := f.limit.binding; c != nil && p.Target < f.demand.Smoothed {
-		p.Binding = c.label()
-	}
 	last := p.Steps[len(p.Steps)-1]
 	p.Reason, p.Sentence = last.Reason, last.Sentence
+	switch c := f.limit.binding; p.Reason {
+	case ConnectionBudget, FairShare, RolloutOverlap:
+		if c != nil {
+			p.Binding = c.label()
+		}
+	}
 
 	if f.Mode == Observe {
 		p.Failure = "" // an error would let KEDA's fallback change something
