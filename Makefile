@@ -42,7 +42,7 @@ test: ## Run all tests, with the race detector (ARGS='-run TestDecide -v')
 
 .PHONY: simulation
 simulation: ## Play 10,000 random schedules, and those again with mistakes seeded into the decision
-	go test -timeout 20m -count=1 -v -run 'TestClosedLoop|TestFaults' ./internal/simulation
+	GOGC=400 go test -timeout 20m -count=1 -v -run 'TestClosedLoop|TestFaults' ./internal/simulation
 
 .PHONY: check-purity
 check-purity: ## Fail where packages policy or metrics depend on anything that does I/O, and say through what
