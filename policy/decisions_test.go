@@ -348,7 +348,7 @@ func (s *scenario) tell(out *bytes.Buffer, step scenarioStep, plan Plan) {
 			fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t  %s %s\n", c.Limit, c.Reserve, c.Used, c.Others, c.OthersHighWater, c.Ghosts, c.Granted, c.Departed, c.Budget, c.Free, d.ID, c.Name)
 		}
 	}
-	table.Flush()
+	_ = table.Flush() // into memory, which takes everything
 	for _, d := range plan.Databases {
 		if d.Unknown != "" {
 			fmt.Fprintf(out, "%s: unknown: %s\n", d.ID, d.Unknown)

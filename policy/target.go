@@ -39,11 +39,9 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 	p.Target, p.Ceiling = n, min(f.ceiling, maxReplicas)
 	last := p.Steps[len(p.Steps)-1]
 	p.Reason, p.Sentence = last.Reason, last.Sentence
-	switch c := f.limit.binding; p.Reason {
-	case ConnectionBudget, FairShare, RolloutOverlap:
-		if c != nil {
-			p.Binding = c.label()
-		}
+	limited := p.Reason == ConnectionBudget || p.Reason == FairShare || p.Reason == RolloutOverlap
+	if c := f.limit.binding; limited && c != nil {
+		p.Binding = c.label()
 	}
 
 	if f.Mode == Observe {
