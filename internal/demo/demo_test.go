@@ -82,8 +82,10 @@ func TestDemo(t *testing.T) {
 	if r.Plain.WorkerRefusals == 0 || r.Plain.PeakUsed < 15 {
 		t.Errorf("on queue depth alone the server did not fill up: %+v", r.Plain)
 	}
-	if r.Headroom.PeakPods > 3 || r.Bound.PeakPods != 3 {
-		t.Errorf("at most 3 pods fit; there were %d under Headroom, %d fixed", r.Headroom.PeakPods, r.Bound.PeakPods)
+	// The other application opens fewer connections than it wants to where the
+	// machine is slow, and what it leaves is the workers': (15 - 3) / 2 at most.
+	if r.Headroom.PeakPods > 6 || r.Bound.PeakPods != 3 {
+		t.Errorf("at most 6 pods fit, 3 beside the other application; there were %d under Headroom, %d fixed", r.Headroom.PeakPods, r.Bound.PeakPods)
 	}
 	if r.BoundSeconds != r.Bound.DrainSeconds {
 		t.Errorf("boundSeconds is %v, the bound took %v", r.BoundSeconds, r.Bound.DrainSeconds)
