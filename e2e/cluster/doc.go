@@ -1,0 +1,3 @@
+// Package cluster runs a real Kubernetes control plane, and KEDA in it, as child
+// processes on loopback addresses.
+package cluster
