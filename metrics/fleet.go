@@ -28,6 +28,9 @@ type Fleet struct {
 	// HPA is how the autoscaler between us and the pods behaves.
 	HPA HPA `json:"hpa,omitzero"`
 
+	// Jobs is how KEDA counts the Jobs of a ScaledJob; nil for everything else.
+	Jobs *Jobs `json:"jobs,omitempty"`
+
 	// Pods are all pods of the workload that the API server has, gated,
 	// terminating and finished ones included, in a stable order.
 	Pods []Pod `json:"pods,omitempty"`
@@ -43,6 +46,35 @@ type HPA struct {
 	// recommendation (300 s where no behavior is given).
 	ScaleDownStabilization time.Duration `json:"scaleDownStabilization,omitempty"`
 }
+
+// Jobs is what KEDA reckons with when it decides how many Jobs of a ScaledJob to
+// create. It never ends one. SpecReplicas and StatusReplicas of the fleet are
+// both Running, and its pods are those of the Jobs.
+type Jobs struct {
+	// Strategy is scalingStrategy.strategy.
+	Strategy JobStrategy `json:"strategy,omitempty"`
+	// Running counts the Jobs that are not finished, Pending those of them that
+	// KEDA counts as pending. Both are 0 or more.
+	Running int `json:"running"`
+	Pending int `json:"pending,omitempty"`
+	// Deduction and RunningShare are customScalingQueueLengthDeduction and
+	// customScalingRunningJobPercentage (0.5 is half) of the strategy custom.
+	// RunningShare is finite.
+	Deduction    int     `json:"deduction,omitempty"`
+	RunningShare float64 `json:"runningShare,omitempty"`
+}
+
+// JobStrategy says how KEDA turns a metric into a number of Jobs to create.
+// Whatever is none of these counts as default, as KEDA does it.
+type JobStrategy string
+
+// The strategies. Custom without a percentage that is a number is default.
+const (
+	JobsDefault  JobStrategy = "default"
+	JobsCustom   JobStrategy = "custom"
+	JobsAccurate JobStrategy = "accurate"
+	JobsEager    JobStrategy = "eager"
+)
 
 // Pod is one pod of a workload.
 type Pod struct {

@@ -47,7 +47,7 @@ type docPolicy struct {
 	Metadata docMetadata `field:"metadata"`
 	// Databases that workloads share, each described by whoever owns it.
 	Databases []docDatabase `field:"databases" items:"0,1000"`
-	// Fleets of queue workers, one for each ScaledObject.
+	// Fleets of queue workers, one for each ScaledObject or ScaledJob.
 	Workloads []docWorkload `field:"workloads" items:"0,1000"`
 }
 
@@ -79,7 +79,7 @@ type docDatabase struct {
 
 type docPostgreSQL struct {
 	// Where the data source name (DSN) of the monitoring login is kept.
-	DSN docDSN `field:"dsn,required" secret:"the data source name never stands in a policy: keep it in a file or an environment variable, and name that here with file or env"`
+	DSN docDSN `field:"dsn,required" secret:"the data source name never stands in a policy: keep it in a Secret, a file or an environment variable, and name that here with secretKeyRef, file or env"`
 }
 
 type docDSN struct {
@@ -87,13 +87,24 @@ type docDSN struct {
 	File string `field:"file,one=place" text:"file"`
 	// Name of an environment variable of Headroom that holds the data source name.
 	Env string `field:"env,one=place" text:"env"`
+	// Key of a Kubernetes Secret, in the policy's namespace, that holds the data source name.
+	SecretKeyRef *docSecretKeyRef `field:"secretKeyRef,one=place"`
+}
+
+type docSecretKeyRef struct {
+	// Name of the Secret.
+	Name string `field:"name,required" text:"name"`
+	// Key in the Secret's data.
+	Key string `field:"key,required" text:"secretKey"`
 }
 
 type docWorkload struct {
 	// Name of the workload, which KEDA's trigger names too (metadata `workload`); one of its own in the namespace.
 	Name string `field:"name,required" text:"name"`
-	// KEDA ScaledObject that scales the workload.
+	// KEDA ScaledObject that scales the workload; left out, and without scaledJobRef, the one that has the workload's name.
 	ScaledObjectRef *docScaledObjectRef `field:"scaledObjectRef"`
+	// KEDA ScaledJob that creates the workload's Jobs, in place of a ScaledObject.
+	ScaledJobRef *docScaledJobRef `field:"scaledJobRef"`
 	// How far Headroom goes: Observe decides and reports but changes nothing, Target tells KEDA a safe number of replicas, Gate also admits every pod by its scheduling gate.
 	Mode string `field:"mode" text:"mode"`
 	// What each pod connects to. A database may stand here once.
@@ -116,6 +127,11 @@ type docWorkload struct {
 
 type docScaledObjectRef struct {
 	// Name of the ScaledObject, in the policy's namespace.
+	Name string `field:"name,required" text:"name"`
+}
+
+type docScaledJobRef struct {
+	// Name of the ScaledJob, in the policy's namespace.
 	Name string `field:"name,required" text:"name"`
 }
 

@@ -8,7 +8,7 @@ import (
 
 // docClaim is a thing that one document alone may govern.
 type docClaim struct {
-	what string // "database", "workload" or "ScaledObject"
+	what string // "database", "workload", "ScaledObject" or "ScaledJob"
 	id   metrics.ID
 }
 
@@ -25,6 +25,9 @@ func (d Document) claimed(do func(claim docClaim, path string)) {
 		do(docClaim{"workload", id(w.Name)}, fmt.Sprintf("workloads[%d].name", i))
 		if w.ScaledObjectRef != nil {
 			do(docClaim{"ScaledObject", id(w.ScaledObjectRef.Name)}, fmt.Sprintf("workloads[%d].scaledObjectRef.name", i))
+		}
+		if w.ScaledJobRef != nil {
+			do(docClaim{"ScaledJob", id(w.ScaledJobRef.Name)}, fmt.Sprintf("workloads[%d].scaledJobRef.name", i))
 		}
 	}
 }

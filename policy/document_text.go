@@ -74,6 +74,11 @@ var docTexts = map[string]*docText{
 		pattern:  regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`),
 		most:     255,
 	},
+	"secretKey": {
+		expected: "the key of a Secret: at most 253 letters, digits, '-', '_' and '.'",
+		pattern:  regexp.MustCompile(`^[-._a-zA-Z0-9]+$`),
+		most:     253,
+	},
 	"identifier": {
 		// NAMEDATALEN - 1: PostgreSQL cuts what is longer.
 		expected: "a name of 1 to 63 bytes, without control characters",

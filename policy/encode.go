@@ -1,5 +1,11 @@
 package policy
 
+import (
+	"math"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
 // encode returns what KEDA is told, so that the HPA comes down to target where
 // its tolerance would keep more.
 //
@@ -19,4 +25,39 @@ func encode(target, status, toleranceMilli int) float64 {
 	// s·(1000 − 1000·t) is exactly 1000·s·(1−t): no rounding gets in.
 	acts := status*(1000-min(max(toleranceMilli, 0), 1000)) - 1
 	return float64(max(0, min(target*1000, acts))) / 1000
+}
+
+// encodeJobs returns what KEDA is told of a ScaledJob, so that it creates
+// target − running Jobs, and none where that many run. least is minReplicaCount:
+// KEDA creates up to it without a look at the value, and counts above it.
+//
+// With v the value, r the running Jobs above least and p the pending ones, KEDA
+// creates at most v, and
+//
+//	default   v − r
+//	custom    v − deduction − ⌊r·share⌋
+//	accurate  v − p
+//	eager     v
+//
+// Source: KEDA pkg/scaling/executor/scale_jobs.go, GetEffectiveMaxScale.
+func encodeJobs(target, least int, jobs metrics.Jobs) float64 {
+	create := max(0, target-jobs.Running)
+	above := max(0, jobs.Running-max(0, least))
+	switch jobs.Strategy {
+	case metrics.JobsCustom, metrics.JobsAccurate, metrics.JobsEager:
+		if create == 0 {
+			return 0
+		}
+	case metrics.JobsDefault:
+	}
+	switch jobs.Strategy {
+	case metrics.JobsCustom:
+		return float64(create) + math.Min(math.Max(0, float64(jobs.Deduction)+math.Trunc(float64(above)*jobs.RunningShare)), maxReplicas)
+	case metrics.JobsAccurate:
+		return float64(create + max(0, jobs.Pending))
+	case metrics.JobsEager:
+		return float64(create)
+	case metrics.JobsDefault:
+	}
+	return float64(max(0, target-max(0, least)))
 }

@@ -76,11 +76,20 @@ func (r *docResolver) addDatabases(document Document) {
 			MaxPriority:       d.MaxPriority,
 		}
 		if d.PostgreSQL != nil {
-			database.PostgreSQL = &PostgreSQL{DSN: DSN{File: d.PostgreSQL.DSN.File, Env: d.PostgreSQL.DSN.Env}}
+			database.PostgreSQL = &PostgreSQL{DSN: d.PostgreSQL.DSN.resolve()}
 		}
 		r.databases[database.ID] = database
 		r.set.Databases = append(r.set.Databases, database)
 	}
+}
+
+// resolve says where the data source name is kept.
+func (d docDSN) resolve() DSN {
+	out := DSN{File: d.File, Env: d.Env}
+	if ref := d.SecretKeyRef; ref != nil {
+		out.Secret = &SecretKey{Name: ref.Name, Key: ref.Key}
+	}
+	return out
 }
 
 func (r *docResolver) addWorkloads(document Document) {
@@ -101,6 +110,9 @@ func (r *docResolver) addWorkloads(document Document) {
 		}
 		if w.ScaledObjectRef != nil {
 			workload.ScaledObject = w.ScaledObjectRef.Name
+		}
+		if w.ScaledJobRef != nil {
+			workload.ScaledJob = w.ScaledJobRef.Name
 		}
 		if q := w.SQS; q != nil {
 			workload.SQS = &SQS{

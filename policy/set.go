@@ -44,6 +44,14 @@ type PostgreSQL struct {
 type DSN struct {
 	File string `json:"file,omitempty"` // path of a file that holds it
 	Env  string `json:"env,omitempty"`  // name of an environment variable that holds it
+	// Secret is a key of a Kubernetes Secret in the database's own namespace.
+	Secret *SecretKey `json:"secret,omitempty"`
+}
+
+// SecretKey names a key of a Secret. Both fields are set.
+type SecretKey struct {
+	Name string `json:"name"`
+	Key  string `json:"key"`
 }
 
 // Mode is how far Headroom goes with a workload.
@@ -63,6 +71,9 @@ type Workload struct {
 	// ScaledObject is the name of the KEDA ScaledObject, in the workload's
 	// namespace; "" where none is given.
 	ScaledObject string `json:"scaledObject,omitempty"`
+	// ScaledJob is the name of the KEDA ScaledJob, in the workload's namespace;
+	// "" where there is none. At most one of ScaledObject and ScaledJob is set.
+	ScaledJob string `json:"scaledJob,omitempty"`
 	// Databases are what each pod connects to, ordered by ID; at least one,
 	// unless Refusal says why there is none.
 	Databases []Use `json:"databases"`

@@ -53,6 +53,9 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 	p.Value, p.Active = f.answer(p)
 	if f.Mode == Observe {
 		p.Value, p.Active = float64(f.state.SpecReplicas), f.state.SpecReplicas > 0
+		if jobs := f.state.Jobs; jobs != nil {
+			p.Value, p.Active = encodeJobs(f.state.SpecReplicas, f.state.MinReplicas, *jobs), false
+		}
 		p.Steps = append(p.Steps, Step{Observing, p.Target, f.state.SpecReplicas, fmt.Sprintf("nothing is changed: the present %s are held", replicas(f.state.SpecReplicas))})
 	}
 	for i := range f.uses {
@@ -65,8 +68,12 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 //
 // KEDA goes from zero to max(minReplicaCount, 1) without a look at the value, so
 // only where the ceiling carries that many. It goes to zero when inactive, so
-// never where there are replicas and the queue has work or can't be read.
+// never where there are replicas and the queue has work or can't be read. Of a
+// ScaledJob it ends nothing, and creates only what is active.
 func (f *fleet) answer(p WorkloadPlan) (value float64, active bool) {
+	if jobs := f.state.Jobs; jobs != nil {
+		return encodeJobs(p.Target, f.state.MinReplicas, *jobs), p.Target > jobs.Running
+	}
 	value = float64(p.Target)
 	if f.state.StatusReplicas > p.Ceiling || !f.demand.Known {
 		value = encode(p.Target, f.state.StatusReplicas, f.state.HPA.ScaleDownToleranceMilli)

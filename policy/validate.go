@@ -22,12 +22,16 @@ func (d *docDecoder) validate(p *docPolicy) {
 	}
 	names = docOnce{d: d, what: "workload"}
 	scaled := docOnce{d: d, what: "ScaledObject"}
+	jobs := docOnce{d: d, what: "ScaledJob"}
 	for i := range p.Workloads {
 		path := fmt.Sprintf("workloads[%d]", i)
 		w := &p.Workloads[i]
 		names.add(path+".name", w.Name)
 		if w.ScaledObjectRef != nil {
 			scaled.add(path+".scaledObjectRef.name", w.ScaledObjectRef.Name)
+		}
+		if w.ScaledJobRef != nil {
+			jobs.add(path+".scaledJobRef.name", w.ScaledJobRef.Name)
 		}
 		d.validateWorkload(path, w)
 	}
@@ -55,6 +59,9 @@ func (d *docDecoder) validateWorkload(path string, w *docWorkload) {
 	}
 	if w.Shedding.Enabled && w.Mode != string(Gate) && d.right(path+".mode") {
 		d.warn(CodeIneffective, path+".shedding.enabled", "true", "sheds nothing in mode %s: expected mode Gate", w.Mode)
+	}
+	if w.ScaledObjectRef != nil && w.ScaledJobRef != nil {
+		d.problem(CodeInconsistent, path+".scaledJobRef", "both", "expected one of scaledObjectRef and scaledJobRef")
 	}
 	if w.SQS != nil {
 		d.validateSQS(path+".sqs", w.SQS)

@@ -121,16 +121,26 @@ func (s *Service) workload(state *State, ref *pb.ScaledObjectRef) (*policy.Workl
 	if !ok {
 		return nil, status.Error(codes.NotFound, unknownWorkload(state, id))
 	}
-	if p, _ := state.Policy(id); p.ScaledObject != "" && ref.GetName() != "" && p.ScaledObject != ref.GetName() {
+	p, _ := state.Policy(id)
+	if kind, field, name := scaledBy(p); name != "" && ref.GetName() != "" && name != ref.GetName() {
 		return nil, status.Errorf(codes.InvalidArgument,
-			"workload %s is governed for ScaledObject %q, and ScaledObject %q asks for it: two of them would each scale to the whole target; correct scaledObjectRef in the policy or workload in the trigger's metadata",
-			id, p.ScaledObject, ref.GetName())
+			"workload %s is governed for %s %q, and %q asks for it: two of them would each scale to the whole target; correct %s in the policy or workload in the trigger's metadata",
+			id, kind, name, ref.GetName(), field)
 	}
 	if age := s.now().Sub(state.At); age > s.maxPlanAge {
 		return nil, status.Errorf(codes.Unavailable,
 			"the last plan is %s old, %s is allowed: Headroom was stopped or gets no CPU", age.Round(time.Second), s.maxPlanAge)
 	}
 	return w, nil
+}
+
+// scaledBy returns what a workload is scaled by, as far as its policy says so, and
+// the field that does. KEDA doesn't say which of both kinds asks.
+func scaledBy(w policy.Workload) (kind, field, name string) {
+	if w.ScaledJob != "" {
+		return "ScaledJob", "scaledJobRef", w.ScaledJob
+	}
+	return "ScaledObject", "scaledObjectRef", w.ScaledObject
 }
 
 // unknownWorkload says which workloads of id's namespace are governed. Other

@@ -17,6 +17,7 @@
 //	      "maxReplicas": 100,
 //	      "maxSurge": "25%",
 //	      "hpa": {"scaleDownToleranceMilli": 100, "scaleDownStabilization": "5m"},
+//	      "jobs": {"strategy": "default", "running": 3, "pending": 1},
 //	      "pods": [
 //	        {
 //	          "uid": "0f5a…", "name": "order-workers-6d4cf56db6-x7vkq",
@@ -30,8 +31,8 @@
 //	  }
 //	}
 //
-// The members mean what the fields of [metrics.Fleet], [metrics.HPA] and
-// [metrics.Pod] say. specReplicas and statusReplicas of a fleet, and uid, name
+// The members mean what the fields of [metrics.Fleet], [metrics.HPA],
+// [metrics.Jobs] (of a ScaledJob only) and [metrics.Pod] say. specReplicas and statusReplicas of a fleet, and uid, name
 // and createdAt of a pod, are required: a count that is missing is not 0.
 // Everything else may be left out for its zero value. Numbers are whole and not
 // negative. maxSurge is a count or a percentage. scaleDownStabilization is a

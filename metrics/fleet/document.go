@@ -51,7 +51,11 @@ type document struct {
 var (
 	fleetFields = fields{
 		required: []string{"specReplicas", "statusReplicas"},
-		optional: []string{"minReplicas", "maxReplicas", "maxSurge", "hpa", "pods"},
+		optional: []string{"minReplicas", "maxReplicas", "maxSurge", "hpa", "jobs", "pods"},
+	}
+	jobsFields = fields{
+		required: []string{"running"},
+		optional: []string{"strategy", "pending", "deduction", "runningShare"},
 	}
 	hpaFields = fields{optional: []string{"scaleDownToleranceMilli", "scaleDownStabilization"}}
 	podFields = fields{
@@ -80,6 +84,8 @@ func (d *document) readFleet(name string, at *place) {
 			fleet.MaxSurge = d.countOrPercent(at)
 		case "hpa":
 			fleet.HPA = d.readHPA(at)
+		case "jobs":
+			fleet.Jobs = d.readJobs(at)
 		case "pods":
 			d.elements(at, func(at *place) { fleet.Pods = append(fleet.Pods, d.readPod(at)) })
 		}
@@ -104,6 +110,25 @@ func (d *document) readHPA(at *place) metrics.HPA {
 		}
 	})
 	return hpa
+}
+
+func (d *document) readJobs(at *place) *metrics.Jobs {
+	var jobs metrics.Jobs
+	d.object(at, jobsFields, func(name string, at *place) {
+		switch name {
+		case "strategy":
+			jobs.Strategy = metrics.JobStrategy(d.text(at))
+		case "running":
+			jobs.Running = d.count(at)
+		case "pending":
+			jobs.Pending = d.count(at)
+		case "deduction":
+			jobs.Deduction = d.count(at)
+		case "runningShare":
+			jobs.RunningShare = d.share(at)
+		}
+	})
+	return &jobs
 }
 
 func (d *document) readPod(at *place) metrics.Pod {

@@ -205,6 +205,18 @@ func (r *reader) number(at *place, token json.Token, largest int64) int64 {
 	return 0
 }
 
+// share reads a number that is 0 or more.
+func (r *reader) share(at *place) float64 {
+	token := r.next()
+	if number, ok := token.(json.Number); ok {
+		if n, err := number.Float64(); err == nil && n >= 0 {
+			return n
+		}
+	}
+	r.wrong(at, token, "a number that is 0 or more")
+	return 0
+}
+
 // text reads a text that isn't empty.
 func (r *reader) text(at *place) string {
 	token := r.next()
