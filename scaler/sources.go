@@ -4,20 +4,24 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/fleet"
 	"github.com/keda-headroom/headroom/metrics/poll"
 	"github.com/keda-headroom/headroom/policy"
 )
 
 // DefaultFleetInterval is how often fleets are read.
 const DefaultFleetInterval = time.Second
+
+// fleetPause is the shortest time between two reads of fleets that changed.
+const fleetPause = 20 * time.Millisecond
 
 // Kinds of sources, as metrics and logs name them.
 const (
@@ -27,7 +31,7 @@ const (
 )
 
 // Fleets is the state of every workload's pods, read together.
-type Fleets = map[metrics.ID]metrics.Fleet
+type Fleets = fleet.State
 
 // Login is a user and a database on a server that workloads use. A Database of ""
 // is the one that the monitor itself is connected to.
@@ -51,6 +55,9 @@ type SourcesOptions struct {
 	Open Open
 	// FleetInterval is how often fleets are read, 0 for the default.
 	FleetInterval time.Duration
+	// FleetsChanged is received from when a fleet changed, and fleets are read at
+	// once; nil where nobody knows. It is drained until Close.
+	FleetsChanged <-chan struct{}
 	// Observe is told of every attempt to read, see [poll.Options].
 	Observe func(source, name string, began time.Time, duration time.Duration, err error)
 	// Refused is told of every reading in which a database refused our own login
@@ -71,6 +78,9 @@ type Sources struct {
 
 	// held is what the policy in force reads. Use replaces it as a whole.
 	held atomic.Pointer[held]
+
+	stop    context.CancelFunc // ends following FleetsChanged
+	follows sync.WaitGroup
 }
 
 type held struct {
@@ -154,7 +164,32 @@ func NewSources(options SourcesOptions) *Sources {
 		}),
 	}
 	s.held.Store(&held{})
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.follows.Go(func() { s.follow(ctx) })
 	return s
+}
+
+// follow has fleets read as soon as one changed, until ctx ends. Changes that
+// come in a stream are read fleetPause apart.
+func (s *Sources) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.options.FleetsChanged:
+		}
+		if handle := s.held.Load().fleets.handle; handle != nil {
+			handle.Poke()
+		}
+		pause := time.NewTimer(fleetPause)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+	}
 }
 
 // Changed is received from when a reading was made or failed.
@@ -259,9 +294,9 @@ func fleetOf(fleets metrics.Reading[Fleets], id metrics.ID) metrics.Reading[metr
 	if !ok {
 		return metrics.Reading[metrics.Fleet]{}.Failed(fleets.Problem())
 	}
-	fleet, ok := all[id]
-	if !ok {
-		return metrics.Unknown[metrics.Fleet](fmt.Sprintf("there are fleets, but none of %s among them", id))
+	fleet, err := all.Of(id)
+	if err != nil {
+		return metrics.Unknown[metrics.Fleet](err.Error())
 	}
 	return metrics.Known(fleet, fleets.Began()).Failed(fleets.Problem())
 }
@@ -296,6 +331,8 @@ func (s *Sources) ReadingTimes() []ReadingTime {
 // Close stops every poller and waits until its source is closed. Readings stay as
 // they are.
 func (s *Sources) Close() {
+	s.stop()
+	s.follows.Wait()
 	s.databases.Close()
 	s.queues.Close()
 	s.fleets.Close()

@@ -89,7 +89,10 @@ func group(set policy.Set) policy.Group {
 
 func TestWhatIsSharedIsReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := &systems{fleets: Fleets{orders: {SpecReplicas: 3}}}
+		sys := &systems{fleets: Fleets{
+			Fleets:  map[metrics.ID]metrics.Fleet{orders: {SpecReplicas: 3}},
+			Missing: map[metrics.ID]string{invoices: "ScaledObject shop/invoice-workers not found"},
+		}}
 		refused := 0
 		s := NewSources(SourcesOptions{Open: sys.open(), Refused: func(id metrics.ID) {
 			if id == ordersDB {
@@ -123,7 +126,7 @@ func TestWhatIsSharedIsReadOnce(t *testing.T) {
 		if f, ok := snapshot.Fleets[orders].Last(); !ok || f.SpecReplicas != 3 {
 			t.Errorf("the fleet: %v, %v", f, ok)
 		}
-		if problem := snapshot.Fleets[invoices].Problem(); problem != "there are fleets, but none of shop/invoice-workers among them" {
+		if problem := snapshot.Fleets[invoices].Problem(); problem != "ScaledObject shop/invoice-workers not found" {
 			t.Errorf("a fleet that nobody knows: %q", problem)
 		}
 		if n := len(s.ReadingTimes()); n != 3 {
@@ -185,6 +188,47 @@ func TestASourceThatCanNotBeOpenedSaysWhy(t *testing.T) {
 		}
 		if _, ok := snapshot.Databases[ordersDB].Last(); !ok {
 			t.Error("the database is not read")
+		}
+	})
+}
+
+func TestAFleetThatChangedIsReadAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &systems{}
+		count := 0
+		open := sys.open()
+		open.Fleets = func() (poll.Source[Fleets], error) {
+			return reads[Fleets](func() (Fleets, error) {
+				count++
+				return Fleets{}, nil
+			}), nil
+		}
+		changed := poll.NewSignal()
+		changed.Notify() // before anybody reads fleets
+		s := NewSources(SourcesOptions{Open: open, FleetInterval: time.Hour, FleetsChanged: changed.C()})
+		defer s.Close()
+		synctest.Wait()
+		time.Sleep(fleetPause)
+		s.Use(shop(orders))
+		synctest.Wait()
+		if count != 1 {
+			t.Fatalf("fleets were read %d times at first, want once", count)
+		}
+		changed.Notify()
+		synctest.Wait()
+		if count != 2 {
+			t.Errorf("after a change fleets were read %d times, want twice", count)
+		}
+
+		// A stream of changes is read in steps, and the last one is not lost.
+		for range 10 {
+			changed.Notify()
+			time.Sleep(fleetPause / 10)
+		}
+		time.Sleep(fleetPause)
+		synctest.Wait()
+		if count != 3 {
+			t.Errorf("after a stream of changes fleets were read %d times, want three times", count)
 		}
 	})
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/keda-headroom/headroom/metrics"
 )
 
 // MaxBytes is the largest document that is read: room for some 200,000 pods.
@@ -15,16 +13,16 @@ const MaxBytes = 64 << 20
 // file is a Source: the path of a document.
 type file string
 
-func (path file) Read(ctx context.Context) (map[metrics.ID]metrics.Fleet, error) {
+func (path file) Read(ctx context.Context) (State, error) {
 	data, err := path.load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("fleet document: %w", err) // err names the path
+		return State{}, fmt.Errorf("fleet document: %w", err) // err names the path
 	}
 	fleets, err := Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("fleet document %s: %w", path, err)
+		return State{}, fmt.Errorf("fleet document %s: %w", path, err)
 	}
-	return fleets, nil
+	return State{Fleets: fleets}, nil
 }
 
 func (path file) load(ctx context.Context) ([]byte, error) {

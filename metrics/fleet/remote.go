@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-
-	"github.com/keda-headroom/headroom/metrics"
 )
 
 // remote is a Source: a document on an HTTP server. It keeps its connection.
@@ -25,16 +23,16 @@ func newRemote(location *url.URL) *remote {
 	return &remote{url: location.String(), name: public.String(), limit: MaxBytes, client: &http.Client{Transport: transport}}
 }
 
-func (r *remote) Read(ctx context.Context) (map[metrics.ID]metrics.Fleet, error) {
+func (r *remote) Read(ctx context.Context) (State, error) {
 	data, err := r.load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("fleet document: %w", err)
+		return State{}, fmt.Errorf("fleet document: %w", err)
 	}
 	fleets, err := Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("fleet document %s: %w", r.name, err)
+		return State{}, fmt.Errorf("fleet document %s: %w", r.name, err)
 	}
-	return fleets, nil
+	return State{Fleets: fleets}, nil
 }
 
 func (r *remote) load(ctx context.Context) ([]byte, error) {

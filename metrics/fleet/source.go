@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -9,12 +10,33 @@ import (
 	"github.com/keda-headroom/headroom/metrics"
 )
 
-// Source reads the state of all workloads. A workload that isn't in the map is
-// not known to the source; one whose pods are all gone has an empty Fleet.
+// State is the state of all workloads at one instant.
+type State struct {
+	// Fleets holds each workload that the source knows. One whose pods are all
+	// gone has an empty Fleet.
+	Fleets map[metrics.ID]metrics.Fleet
+	// Missing says of workloads that are not in Fleets why they aren't, where the
+	// source can tell: "Deployment shop/order-workers not found".
+	Missing map[metrics.ID]string
+}
+
+// Of returns the state of one workload, or why there is none.
+func (s State) Of(id metrics.ID) (metrics.Fleet, error) {
+	if fleet, ok := s.Fleets[id]; ok {
+		return fleet, nil
+	}
+	if why := s.Missing[id]; why != "" {
+		return metrics.Fleet{}, errors.New(why)
+	}
+	return metrics.Fleet{}, fmt.Errorf("there are fleets, but none of %s among them", id)
+}
+
+// Source reads the state of all workloads.
 type Source interface {
 	// Read returns the state at one instant, not before Read was called as far
-	// as the source can tell. The map is not nil and belongs to the caller.
-	Read(ctx context.Context) (map[metrics.ID]metrics.Fleet, error)
+	// as the source can tell. Nobody changes its maps any more. An error is about
+	// all workloads: the last state that was read stays the best that is known.
+	Read(ctx context.Context) (State, error)
 }
 
 // Open returns a Source that reads the document at location, the path of a file

@@ -43,7 +43,7 @@ func wantSpec(t *testing.T, source Source, want int) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	fleets, err := source.Read(ctx)
-	if got, found := fleets[orders]; err != nil || !found || got.SpecReplicas != want {
+	if got, found := fleets.Fleets[orders]; err != nil || !found || got.SpecReplicas != want {
 		t.Errorf("got %+v, %v; want spec.replicas %d", fleets, err, want)
 	}
 }
@@ -52,7 +52,7 @@ func wantSpec(t *testing.T, source Source, want int) {
 func wantFailure(ctx context.Context, t *testing.T, source Source, words ...string) error {
 	t.Helper()
 	fleets, err := source.Read(ctx)
-	if err == nil || fleets != nil {
+	if err == nil || fleets.Fleets != nil {
 		t.Fatalf("got %+v, %v; want an error", fleets, err)
 	}
 	for _, word := range words {
