@@ -17,7 +17,7 @@
 //	      "maxReplicas": 100,
 //	      "maxSurge": "25%",
 //	      "hpa": {"scaleDownToleranceMilli": 100, "scaleDownStabilization": "5m"},
-//	      "jobs": {"strategy": "default", "running": 3, "pending": 1},
+//	      "jobs": {"strategy": "custom", "running": 3, "pending": 1, "deduction": 2, "runningShare": 0.5},
 //	      "pods": [
 //	        {
 //	          "uid": "0f5a…", "name": "order-workers-6d4cf56db6-x7vkq",

@@ -39,7 +39,8 @@ func TestTheDocumentInThePackageComment(t *testing.T) {
 	}
 	want := map[metrics.ID]metrics.Fleet{{Namespace: "shop", Name: "order-workers"}: {
 		SpecReplicas: 3, StatusReplicas: 2, MaxReplicas: 100, MaxSurge: intorpercent.Percent(25),
-		HPA: metrics.HPA{ScaleDownToleranceMilli: 100, ScaleDownStabilization: 5 * time.Minute},
+		HPA:  metrics.HPA{ScaleDownToleranceMilli: 100, ScaleDownStabilization: 5 * time.Minute},
+		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 1, Deduction: 2, RunningShare: 0.5},
 		Pods: []metrics.Pod{{
 			UID: "0f5a…", Name: "order-workers-6d4cf56db6-x7vkq", Address: "10.0.3.17", CreatedAt: noon,
 			Revision: 4, Ready: true, Grant: map[string]int{"platform/orders-db": 5},
@@ -50,7 +51,7 @@ func TestTheDocumentInThePackageComment(t *testing.T) {
 	}
 
 	// It shows everything there is: whoever adds a field to it adds it there.
-	for _, of := range []reflect.Type{reflect.TypeFor[metrics.Fleet](), reflect.TypeFor[metrics.HPA](), reflect.TypeFor[metrics.Pod]()} {
+	for _, of := range []reflect.Type{reflect.TypeFor[metrics.Fleet](), reflect.TypeFor[metrics.HPA](), reflect.TypeFor[metrics.Jobs](), reflect.TypeFor[metrics.Pod]()} {
 		for field := range of.Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if !strings.Contains(example.String(), `"`+name+`"`) {
@@ -91,6 +92,11 @@ func fill(t *testing.T, value reflect.Value, n *int64) {
 		value.SetString(fmt.Sprintf("text %d", *n))
 	case reflect.Bool:
 		value.SetBool(true)
+	case reflect.Pointer:
+		value.Set(reflect.New(value.Type().Elem()))
+		fill(t, value.Elem(), n)
+	case reflect.Float64:
+		value.SetFloat(float64(*n) / 4)
 	case reflect.Int, reflect.Int64:
 		value.SetInt(*n)
 	default:
@@ -235,7 +241,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{fleetDocument(`"maxReplicas": "3"`), `.maxReplicas: expected a whole number from 0 to 2147483647, found "3"`},
 		{fleetDocument(`"maxReplicas": null`), ".maxReplicas: expected a whole number from 0 to 2147483647, found null"},
 		{fleetDocument(`"maxReplicas": 99999999999999999999`), "found 99999999999999999999"},
-		{fleetDocument(`"maxReplica": 3`), fleet + ".maxReplica: unknown field; expected one of hpa, maxReplicas, maxSurge, minReplicas, pods, specReplicas, statusReplicas"},
+		{fleetDocument(`"maxReplica": 3`), fleet + ".maxReplica: unknown field; expected one of hpa, jobs, maxReplicas, maxSurge, minReplicas, pods, specReplicas, statusReplicas"},
 		{fleetDocument(`"MaxReplicas": 3`), fleet + ".MaxReplicas: unknown field"},
 		{fleetDocument(`"maxSurge": -3`), fleet + `.maxSurge: expected a whole number of 0 or more, or a percentage such as "25%", found -3`},
 		{fleetDocument(`"maxSurge": null`), fleet + ".maxSurge: expected a whole number"},
@@ -246,11 +252,15 @@ func TestMistakesAreNamed(t *testing.T) {
 		{fleetDocument(`"hpa": {"scaleDownStabilization": "5 minutes"}`), `found "5 minutes"`},
 		{fleetDocument(`"hpa": {"scaleDownStabilization": -1}`), fleet + ".hpa.scaleDownStabilization: expected a whole number from 0 to 9223372036854775807, found -1"},
 		{fleetDocument(`"hpa": {"scaleDownStabilization": null}`), "found null"},
+		{fleetDocument(`"jobs": {"pending": 1}`), fleet + ".jobs.running: expected a value, found none"},
+		{fleetDocument(`"jobs": {"running": 1, "runningShare": "half"}`), fleet + `.jobs.runningShare: expected a number that is 0 or more, found "half"`},
+		{fleetDocument(`"jobs": {"running": 1, "runningShare": -0.5}`), fleet + ".jobs.runningShare: expected a number that is 0 or more, found -0.5"},
+		{fleetDocument(`"jobs": {"running": 1, "runningShare": 1e999}`), fleet + ".jobs.runningShare: expected a number that is 0 or more"},
 		// After a value of the wrong kind, reading goes on behind it.
 		{fleetDocument(`"hpa": [{"a": [1, {}]}], "pods": {"x": [[]], "y": {}}, "maxReplicas": {"a": {}}, "surge": [{}], "minReplicas": -1`),
 			fleet + ".hpa: expected an object, found an array\n" + fleet + ".pods: expected an array, found an object\n" +
 				fleet + ".maxReplicas: expected a whole number from 0 to 2147483647, found an object\n" + fleet + ".surge: unknown field; expected one of " +
-				"hpa, maxReplicas, maxSurge, minReplicas, pods, specReplicas, statusReplicas\n" + fleet + ".minReplicas: expected a whole number"},
+				"hpa, jobs, maxReplicas, maxSurge, minReplicas, pods, specReplicas, statusReplicas\n" + fleet + ".minReplicas: expected a whole number"},
 		{fleetDocument(`"minReplicas": 1, "minReplicas": [{"a": 1}], "maxReplicas": -2`),
 			fleet + ".minReplicas: expected it once, found it again\n" + fleet + ".maxReplicas: expected a whole number"},
 		{fleetDocument(`"pods": {}`), fleet + ".pods: expected an array, found an object"},

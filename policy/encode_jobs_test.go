@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/keda-headroom/headroom/internal/kedasim"
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+var jobStrategies = []metrics.JobStrategy{"", metrics.JobsDefault, metrics.JobsCustom, metrics.JobsAccurate, metrics.JobsEager, "unheard-of"}
+
+// TestJobsAreCreatedUpToTheTarget tells KEDA's own arithmetic what Headroom says.
+// It creates what is missing, whatever the strategy, and never more. Eager creates
+// fewer where its own bound says so.
+func TestJobsAreCreatedUpToTheTarget(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		keda := kedasim.ScaledJob{
+			Strategy:        string(rapid.SampledFrom(jobStrategies).Draw(t, "strategy")),
+			Deduction:       rapid.IntRange(-3, 10).Draw(t, "deduction"),
+			RunningShare:    rapid.SampledFrom([]float64{0, 0.3333, 0.5, 1, 2.5, -1}).Draw(t, "runningShare"),
+			MinReplicaCount: rapid.IntRange(0, 3).Draw(t, "minReplicaCount"),
+			MaxReplicaCount: rapid.IntRange(5, 40).Draw(t, "maxReplicaCount"),
+		}
+		target := rapid.IntRange(0, keda.MaxReplicaCount).Draw(t, "target")
+		jobs := metrics.Jobs{
+			Strategy: metrics.JobStrategy(keda.Strategy), Deduction: keda.Deduction, RunningShare: keda.RunningShare,
+			Running: rapid.IntRange(keda.MinReplicaCount, 45).Draw(t, "running"),
+		}
+		jobs.Pending = rapid.IntRange(0, jobs.Running).Draw(t, "pending")
+		want := max(0, target-jobs.Running)
+
+		created := keda.Creates(encodeJobs(target, keda.MinReplicaCount, jobs), target > jobs.Running, jobs.Running, jobs.Pending)
+		if created > want {
+			t.Fatalf("KEDA creates %d Jobs beside %d, the target is %d", created, jobs.Running, target)
+		}
+		bounded := keda.Strategy == "eager" && keda.MaxReplicaCount-(jobs.Running-keda.MinReplicaCount)-jobs.Pending < want ||
+			keda.Strategy == "custom" && encodeJobs(target, keda.MinReplicaCount, jobs) > float64(keda.MaxReplicaCount)
+		if created < want && !bounded {
+			t.Fatalf("KEDA creates %d Jobs beside %d, the target is %d", created, jobs.Running, target)
+		}
+	})
+}
+
+// TestOfAScaledJobKEDAHearsWhatItCreates goes through a whole decision.
+func TestOfAScaledJobKEDAHearsWhatItCreates(t *testing.T) {
+	for _, test := range []struct {
+		jobs   metrics.Jobs
+		mode   Mode
+		asked  int
+		value  float64
+		active bool
+	}{
+		{metrics.Jobs{Running: 2}, Target, 5, 5, true},
+		{metrics.Jobs{Running: 2, Strategy: metrics.JobsEager}, Target, 5, 3, true},
+		{metrics.Jobs{Running: 2, Pending: 1, Strategy: metrics.JobsAccurate}, Target, 5, 4, true},
+		{metrics.Jobs{Running: 2, Strategy: metrics.JobsCustom, Deduction: 1, RunningShare: 0.5}, Target, 5, 5, true},
+		{metrics.Jobs{Running: 7, Strategy: metrics.JobsEager}, Target, 5, 0, false},
+		{metrics.Jobs{Running: 7}, Target, 5, 5, false},
+		{metrics.Jobs{Running: 2}, Observe, 5, 2, false},
+		{metrics.Jobs{Running: 2, Strategy: metrics.JobsEager}, Observe, 5, 0, false},
+	} {
+		f := &fleet{
+			Workload: Workload{Mode: test.mode},
+			state:    metrics.Fleet{SpecReplicas: test.jobs.Running, StatusReplicas: test.jobs.Running, MaxReplicas: 100, Jobs: &test.jobs},
+			known:    true, hi: 100, ceiling: 50,
+			demand: DemandPlan{Known: true, Backlog: test.asked, Raw: test.asked, Smoothed: test.asked},
+		}
+		p := f.decide([]Step{{Demand, test.asked, test.asked, ""}}, "", nil, nil)
+		if p.Value != test.value || p.Active != test.active {
+			t.Errorf("%s with %+v: KEDA hears %v and %t, want %v and %t", test.mode, test.jobs, p.Value, p.Active, test.value, test.active)
+		}
+	}
+}
