@@ -2,12 +2,14 @@ package scaler
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"time"
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -41,6 +43,8 @@ type ServerOptions struct {
 	MaxConnectionAge time.Duration
 	// Metrics counts calls; nil counts nothing.
 	Metrics *grpcprom.ServerMetrics
+	// TLS is how connections are made: [Certificates.Config]. nil is plain text.
+	TLS *tls.Config
 }
 
 // Server is the gRPC server: KEDA's external scaler, gRPC's health checks and
@@ -63,6 +67,9 @@ func NewServer(options ServerOptions) *Server {
 		settings = append(settings, grpc.StatsHandler(connectionAges{maxAge: age, grace: connectionGrace(age)}))
 	}
 	settings = append(settings, grpc.KeepaliveParams(alive))
+	if options.TLS != nil {
+		settings = append(settings, grpc.Creds(credentials.NewTLS(options.TLS)))
+	}
 	if m := options.Metrics; m != nil {
 		settings = append(settings,
 			grpc.ChainUnaryInterceptor(m.UnaryServerInterceptor()),

@@ -34,6 +34,12 @@ type Options struct {
 	SessionAge time.Duration
 	// GRPCAddress and HTTPAddress are where to listen; port 0 takes a free one.
 	GRPCAddress, HTTPAddress string
+	// TLSCertFile and TLSKeyFile hold the certificate that KEDA is shown and its
+	// key, as PEM; "" for both is plain text. Who has no certificate of an
+	// authority in TLSClientCAFile is refused; "" lets everybody in. The files are
+	// read again every TLSInterval, 0 for 5 s.
+	TLSCertFile, TLSKeyFile, TLSClientCAFile string
+	TLSInterval                              time.Duration
 	// RecordingDir keeps decisions across restarts; "" keeps them in memory.
 	// RecordingMaxBytes bounds them; 0 is the recording's own default.
 	RecordingDir      string
@@ -89,6 +95,12 @@ func (o Options) Validate() error {
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return fmt.Errorf("%s: expected HOST:PORT or :PORT, found %q", flag, address)
 		}
+	}
+	switch {
+	case (o.TLSCertFile == "") != (o.TLSKeyFile == ""):
+		return fmt.Errorf("--tls-cert-file, --tls-key-file: expected both or neither, found %q and %q", o.TLSCertFile, o.TLSKeyFile)
+	case o.TLSClientCAFile != "" && o.TLSCertFile == "":
+		return fmt.Errorf("--tls-client-ca-file: expected --tls-cert-file and --tls-key-file with it, found neither")
 	}
 	if o.RecordingMaxBytes < 0 {
 		return fmt.Errorf("--recording-max-bytes: expected 0 or more, found %d", o.RecordingMaxBytes)

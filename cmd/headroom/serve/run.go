@@ -52,6 +52,10 @@ func Run(ctx context.Context, options Options) (err error) {
 		func() int64 { return recorder.Stats().Bytes },
 	)...)
 
+	certificates, err := options.certificates(log)
+	if err != nil {
+		return err
+	}
 	grpcListener, httpListener, err := listen(options)
 	if err != nil {
 		return err
@@ -71,7 +75,7 @@ func Run(ctx context.Context, options Options) (err error) {
 		}
 	}})
 	server := scaler.NewServer(scaler.ServerOptions{
-		State: planner.State, MaxConnectionAge: options.MaxConnectionAge, Metrics: telemetry.GRPC,
+		State: planner.State, MaxConnectionAge: options.MaxConnectionAge, Metrics: telemetry.GRPC, TLS: certificates.Config(),
 	})
 	stopping := make(chan struct{})
 	web := scaler.NewHTTPServer(scaler.HTTPOptions{
@@ -90,6 +94,7 @@ func Run(ctx context.Context, options Options) (err error) {
 	policies.Load()
 	running.Go(func() { policies.Run(background) })
 	running.Go(func() { planner.Run(background) })
+	running.Go(func() { certificates.Run(background) })
 	running.Go(func() { scaler.LogChanges(background, planner.State, log) })
 	running.Go(func() { serveHealth(background, planner.State, server) })
 
