@@ -1,6 +1,6 @@
 // KEDA, as published, with its own dependencies at its own versions, for the
-// end-to-end tests: its operator and adapter run there, and its client code is run
-// against Headroom.
+// end-to-end tests: its operator, metrics adapter and admission webhooks run there,
+// and its client code is run against Headroom.
 module github.com/keda-headroom/headroom/e2e/keda
 
 go 1.26.8
@@ -8,6 +8,7 @@ go 1.26.8
 tool (
 	github.com/kedacore/keda/v2/cmd/adapter
 	github.com/kedacore/keda/v2/cmd/operator
+	github.com/kedacore/keda/v2/cmd/webhooks
 )
 
 require (
