@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/scaler/trigger"
 )
 
 // DefaultMaxPlanAge is how old a plan may be to be answered. Plans are a second
@@ -165,51 +165,17 @@ func unknownWorkload(state *State, id metrics.ID) string {
 		id, id.Namespace, strings.Join(known, ", "), more)
 }
 
-// Keys of the trigger's metadata.
-const (
-	workloadKey        = "workload"
-	workloadFromEnvKey = "workloadFromEnv" // KEDA has put the variable's value here
-)
-
-// kedaKeys are KEDA's own, which it passes on.
-var kedaKeys = []string{"scalerAddress", "enableTLS", "unsafeSsl"}
-
 // parseRef returns the workload that a trigger names, or an error that says what
-// to fix in its metadata. A misspelled key is an error: whoever wrote it wanted
-// something that would not happen.
+// to fix in its metadata.
 func parseRef(ref *pb.ScaledObjectRef) (metrics.ID, error) {
 	if ref.GetNamespace() == "" {
 		return metrics.ID{}, fmt.Errorf("expected the namespace of a ScaledObject in the request, found none")
 	}
-	var unknown []string
-	for key := range ref.GetScalerMetadata() {
-		if key != workloadKey && key != workloadFromEnvKey && !slices.Contains(kedaKeys, strings.TrimSuffix(key, "FromEnv")) {
-			unknown = append(unknown, fmt.Sprintf("%q", key))
-		}
+	id, err := trigger.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
+	if err != nil {
+		return metrics.ID{}, fmt.Errorf("ScaledObject %s/%s: %w", ref.GetNamespace(), ref.GetName(), err)
 	}
-	where := fmt.Sprintf("ScaledObject %s/%s: ", ref.GetNamespace(), ref.GetName())
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		return metrics.ID{}, fmt.Errorf("%sexpected scalerAddress and workload in the trigger's metadata, found unknown %s: everything else stands in the policy",
-			where, strings.Join(unknown, ", "))
-	}
-	name, given := ref.GetScalerMetadata()[workloadKey]
-	fromEnv, givenFromEnv := ref.GetScalerMetadata()[workloadFromEnvKey]
-	switch {
-	case given && givenFromEnv:
-		return metrics.ID{}, fmt.Errorf("%sexpected one of workload and workloadFromEnv in the trigger's metadata, found both", where)
-	case givenFromEnv:
-		name = fromEnv
-	case !given:
-		return metrics.ID{}, fmt.Errorf("%sexpected workload in the trigger's metadata, found none: name the workload of the policy, as in {scalerAddress: …, workload: order-workers}", where)
-	}
-	if name == "" {
-		return metrics.ID{}, fmt.Errorf("%sexpected the name of a workload as workload in the trigger's metadata, found nothing", where)
-	}
-	if strings.Contains(name, "/") {
-		return metrics.ID{}, fmt.Errorf("%sexpected the name of a workload in the ScaledObject's own namespace as workload, found %q: leave the namespace out", where, name)
-	}
-	return metrics.ID{Namespace: ref.GetNamespace(), Name: name}, nil
+	return id, nil
 }
 
 // metricSpec is the one metric of a trigger: a value of n means n replicas.
@@ -228,9 +194,9 @@ const maxMetricName = 200
 // where none is given. KEDA puts "s0-" before it and Kubernetes wants it to be one
 // segment of a path. Nothing is looked up by it.
 func metricName(ref *pb.ScaledObjectRef) string {
-	name := ref.GetScalerMetadata()[workloadKey]
+	name := ref.GetScalerMetadata()[trigger.Workload]
 	if name == "" {
-		name = ref.GetScalerMetadata()[workloadFromEnvKey]
+		name = ref.GetScalerMetadata()[trigger.WorkloadFromEnv]
 	}
 	if name == "" {
 		name = ref.GetName()

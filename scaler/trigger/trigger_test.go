@@ -1,0 +1,34 @@
+package trigger_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/scaler/trigger"
+)
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		metadata map[string]string
+		name     string // of the workload, or
+		wrong    string // a part of the error
+	}{
+		{map[string]string{"scalerAddress": "headroom:6000", "workload": "order-workers"}, "order-workers", ""},
+		{map[string]string{"scalerAddressFromEnv": "A", "enableTLS": "true", "unsafeSsl": "false", "workload": "a"}, "a", ""},
+		{map[string]string{"workloadFromEnv": "a"}, "a", ""},
+		{map[string]string{"workload": "a", "workloadFromEnv": "b"}, "", "found both"},
+		{nil, "", "found none"},
+		{map[string]string{"workload": ""}, "", "found nothing"},
+		{map[string]string{"workload": "shop/a"}, "", `found "shop/a": leave the namespace out`},
+		{map[string]string{"workload": "a", "queueURL": "u", "Workload": "b"}, "", `found unknown "Workload", "queueURL"`},
+	} {
+		id, err := trigger.Parse("shop", c.metadata)
+		switch {
+		case c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)):
+			t.Errorf("%v: expected an error with %q, found %v", c.metadata, c.wrong, err)
+		case c.wrong == "" && (err != nil || id != metrics.ID{Namespace: "shop", Name: c.name}):
+			t.Errorf("%v: found %s, %v", c.metadata, id, err)
+		}
+	}
+}
