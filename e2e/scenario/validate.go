@@ -85,21 +85,21 @@ func (s Scenario) checkFleets(f *findings) {
 	}
 }
 
-func (one Fleet) check(f *findings, at string) {
-	if !dnsLabel.MatchString(one.Name) {
-		f.add("%s.name: expected lower-case letters, digits and dashes, found %q", at, one.Name)
+func (f Fleet) check(out *findings, at string) {
+	if !dnsLabel.MatchString(f.Name) {
+		out.add("%s.name: expected lower-case letters, digits and dashes, found %q", at, f.Name)
 	}
-	f.between(at+".count", one.Count, 0, mostFleets)
-	f.between(at+".messages", one.Messages, 1, mostMessages)
-	f.within(at+".work", one.Work, time.Millisecond)
-	f.between(at+".connectionsPerPod", one.ConnectionsPerPod, 1, mostConnections)
-	f.between(at+".messagesPerPod", one.MessagesPerPod, 1, mostMessages)
-	f.within(at+".startDelay", one.StartDelay, 0)
-	f.within(at+".termination", one.Termination, time.Second)
-	f.between(at+".maxReplicas", one.MaxReplicas, 1, mostReplicas)
-	f.between(at+".minReplicas", one.MinReplicas, 0, one.MaxReplicas)
-	if one.OpensPerPod != 0 {
-		f.between(at+".opensPerPod", one.OpensPerPod, one.ConnectionsPerPod, mostConnections)
+	out.between(at+".count", f.Count, 0, mostFleets)
+	out.between(at+".messages", f.Messages, 1, mostMessages)
+	out.within(at+".work", f.Work, time.Millisecond)
+	out.between(at+".connectionsPerPod", f.ConnectionsPerPod, 1, mostConnections)
+	out.between(at+".messagesPerPod", f.MessagesPerPod, 1, mostMessages)
+	out.within(at+".startDelay", f.StartDelay, 0)
+	out.within(at+".termination", f.Termination, time.Second)
+	out.between(at+".maxReplicas", f.MaxReplicas, 1, mostReplicas)
+	out.between(at+".minReplicas", f.MinReplicas, 0, f.MaxReplicas)
+	if f.OpensPerPod != 0 {
+		out.between(at+".opensPerPod", f.OpensPerPod, f.ConnectionsPerPod, mostConnections)
 	}
 }
 
