@@ -1,0 +1,107 @@
+package bypass
+
+import (
+	"fmt"
+
+	"github.com/keda-headroom/headroom/policy"
+)
+
+// Finding is one way past a target, left open in one place.
+type Finding struct {
+	Code     Code            `json:"code"`
+	Severity policy.Severity `json:"severity"`
+	// Object is what leaves it open, Field where in it: a path as in
+	// "spec.triggers[1].type" or "metadata.annotations[autoscaling.keda.sh/paused]".
+	// What should be there and isn't is named, too.
+	Object Object `json:"object"`
+	Field  string `json:"field"`
+	// Sentence says what can happen, Remedy what to write instead.
+	Sentence string `json:"sentence"`
+	Remedy   string `json:"remedy"`
+}
+
+// String returns the finding in one line.
+func (f Finding) String() string {
+	return fmt.Sprintf("%s: %s: %s; %s", f.Object, f.Field, f.Sentence, f.Remedy)
+}
+
+// Object names an object of the cluster.
+type Object struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+// String returns "Deployment shop/order-workers".
+func (o Object) String() string { return o.Kind + " " + o.Namespace + "/" + o.Name }
+
+// Code is what kind of way it is: stable, for machines.
+type Code string
+
+// The ways. An error means that the target binds nothing in normal operation, a
+// warning that it can be passed at times, or for a while.
+const (
+	NoTrigger          Code = "NoTrigger"          // nothing asks Headroom (error)
+	OtherTrigger       Code = "OtherTrigger"       // the larger of two numbers wins (error)
+	MetricType         Code = "MetricType"         // the number is multiplied by what is ready (error)
+	CachedMetrics      Code = "CachedMetrics"      // an old number is used (error)
+	ScalingModifiers   Code = "ScalingModifiers"   // a formula replaces the number (error)
+	SecondHPA          Code = "SecondHPA"          // two scale one target (error)
+	SecondScaledObject Code = "SecondScaledObject" // the same (error)
+	HPAOwnership       Code = "HPAOwnership"       // nobody would refuse a second HPA
+	ScaleDownTolerance Code = "ScaleDownTolerance" // a small fall is ignored
+	ScaleUpTolerance   Code = "ScaleUpTolerance"   // surge pods become replicas
+	ToleranceDropped   Code = "ToleranceDropped"   // the cluster did not take the tolerance
+	Stabilization      Code = "Stabilization"      // a fall is followed late
+	ScaleDownBrake     Code = "ScaleDownBrake"     // a fall is followed in steps, or never
+	Surge              Code = "Surge"              // a rollout adds pods
+	ReplicasApplied    Code = "ReplicasApplied"    // each apply sets the number of replicas
+	MinReplicas        Code = "MinReplicas"        // a minimum above what is carried
+	IdleReplicas       Code = "IdleReplicas"       // from idle to the minimum in one jump
+	Forced             Code = "ForceActivation"    // activated whatever is free
+	PausedAt           Code = "Paused"             // no target is followed
+	PausedScaleIn      Code = "PausedScaleIn"      // no fall is followed
+	PausedScaleOut     Code = "PausedScaleOut"     // no rise is followed
+	Fallback           Code = "Fallback"           // a number of its own when nobody answers
+	RestoredReplicas   Code = "RestoredReplicas"   // an old number once the ScaledObject is gone
+	JobStrategy        Code = "JobStrategy"        // Jobs counted in one moment and created in another
+	JobRollout         Code = "JobRollout"         // ending Jobs overlap with new ones
+	JobParallelism     Code = "JobParallelism"     // a Job of several pods
+	JobPodReplacement  Code = "JobPodReplacement"  // a pod is replaced before it has ended
+	GateMissing        Code = "GateMissing"        // mode Gate, and pods that don't wait (error)
+)
+
+// Rules describes every code in a few words.
+var Rules = []struct {
+	Code Code
+	Text string
+}{
+	{NoTrigger, "No trigger asks Headroom"},
+	{OtherTrigger, "Another trigger can ask for more than the target"},
+	{MetricType, "The target is multiplied by the number of ready pods"},
+	{CachedMetrics, "The HPA is served an old target"},
+	{ScalingModifiers, "A formula takes the place of the target"},
+	{SecondHPA, "Another HPA scales the same pods"},
+	{SecondScaledObject, "Another ScaledObject scales the same pods"},
+	{HPAOwnership, "KEDA's check for a second HPA is switched off"},
+	{ScaleDownTolerance, "The HPA ignores a small fall of the target"},
+	{ScaleUpTolerance, "The HPA's tolerance turns surge pods into replicas"},
+	{ToleranceDropped, "The cluster did not take the HPA's tolerance"},
+	{Stabilization, "The HPA follows a fall of the target late"},
+	{ScaleDownBrake, "The HPA follows a fall of the target in steps, or never"},
+	{Surge, "A rollout adds pods on top of the target"},
+	{ReplicasApplied, "Each apply of the manifest sets the number of replicas"},
+	{MinReplicas, "The minimum is above what the databases carry"},
+	{IdleReplicas, "KEDA goes from idle to the minimum in one jump"},
+	{Forced, "Activation is forced, whatever is free"},
+	{PausedAt, "Scaling is paused, and the target is not followed"},
+	{PausedScaleIn, "Scaling in is paused, and a fall of the target is not followed"},
+	{PausedScaleOut, "Scaling out is paused, and a rise of the target is not followed"},
+	{Fallback, "The fallback asks for a number of its own"},
+	{RestoredReplicas, "An old number of replicas comes back with the end of the ScaledObject"},
+	{JobStrategy, "KEDA adds Jobs to those that it finds, and can add them twice"},
+	{JobRollout, "Jobs that end overlap with new ones"},
+	{JobParallelism, "A Job has several pods"},
+	{JobPodReplacement, "A Job replaces a pod before it has ended"},
+	{GateMissing, "Pods of a workload in mode Gate don't wait at the gate"},
+}

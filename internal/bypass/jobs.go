@@ -1,0 +1,53 @@
+package bypass
+
+import (
+	"fmt"
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+)
+
+// jobs looks at what makes more pods of a ScaledJob than the target says.
+func (f *finder) jobs() {
+	spec := f.ScaledJob.Spec
+	if !exactStrategy(f) {
+		f.warns(JobStrategy, "spec.scalingStrategy.strategy",
+			fmt.Sprintf("with strategy %s KEDA adds the number it is told to the Jobs that run. Headroom answers with what is missing as of its last look, so that Jobs created since can be created again", spec.ScalingStrategy.Strategy),
+			"set strategy to default, with which KEDA itself takes off what runs at that moment")
+	}
+	if s := f.ScaledJob.RolloutStrategy(); s != "gradual" {
+		f.warns(JobRollout, "spec.rollout.strategy",
+			"with each change of the ScaledJob KEDA deletes its running Jobs and creates new ones at once: both hold connections until the old pods have ended",
+			"set rollout.strategy to gradual, which lets running Jobs end by themselves and counts them")
+	}
+	if p := spec.JobTargetRef.Parallelism; p != nil && *p > 1 {
+		f.warns(JobParallelism, "spec.jobTargetRef.parallelism",
+			fmt.Sprintf("each Job runs %d pods at once, where the target counts one", *p),
+			"set parallelism to 1, or multiply connectionsPerPod in the policy by it")
+	}
+	// Kubernetes' own default is Failed where there is a podFailurePolicy.
+	if r := spec.JobTargetRef.PodReplacementPolicy; (r == nil && spec.JobTargetRef.PodFailurePolicy == nil) || (r != nil && *r != batchv1.Failed) {
+		f.warns(JobPodReplacement, "spec.jobTargetRef.podReplacementPolicy",
+			"a pod that is evicted or deleted is replaced while it still ends, and both hold connections",
+			"set podReplacementPolicy to Failed")
+	}
+	if least := f.ScaledJob.Min(); f.Carries != nil && least > *f.Carries {
+		f.warns(MinReplicas, "spec.minReplicaCount",
+			fmt.Sprintf("KEDA keeps %d Jobs whatever the target is, and the databases carry %d", least, *f.Carries),
+			fmt.Sprintf("set minReplicaCount to %d or less", *f.Carries))
+	}
+}
+
+// exactStrategy reports whether KEDA itself takes off the Jobs that run.
+func exactStrategy(f *finder) bool {
+	s := f.ScaledJob.Spec.ScalingStrategy
+	switch s.Strategy {
+	case "accurate", "eager":
+		return false
+	case "custom":
+		percentage, err := strconv.ParseFloat(s.CustomScalingRunningJobPercentage, 64)
+		deducted := s.CustomScalingQueueLengthDeduction != nil && *s.CustomScalingQueueLengthDeduction != 0
+		return err != nil || (percentage == 1 && !deducted) // KEDA takes default where it can't read it
+	}
+	return true
+}
