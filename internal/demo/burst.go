@@ -16,6 +16,9 @@ import (
 // queueRegion is what the local SQS and all of its clients call their region.
 const queueRegion = "us-east-1"
 
+// queueKey is the access key and the secret of all of them.
+const queueKey = "demo"
+
 // burst is one run's queue on the local SQS.
 type burst struct {
 	server *fakeaws.Server

@@ -15,9 +15,9 @@
 //	scenario.go   the numbers: server, burst, other application, intervals
 //	site.go       the PostgreSQL server, or the part of one that is lent to us
 //	burst.go      the queue and what goes into it
-//	worker.go     a worker's process          pod.go     what runs it
-//	fleet.go      a Deployment of them        refusal.go what counts as refused
-//	otherapp.go   the other application
+//	worker.go     a worker's process, which is package internal/worker
+//	pod.go        what runs it                 fleet.go      a Deployment of them
+//	otherapp.go   the other application, which is package internal/otherapp
 //	keda.go       KEDA and the HPA            trigger_*.go  what they ask
 //	headroom.go   the real server, its policy and its process
 //	occupancy.go  who holds connections, ten times a second

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/keda-headroom/headroom/internal/worker"
 	"github.com/keda-headroom/headroom/metrics"
 )
 
@@ -30,9 +31,9 @@ type pod struct {
 
 // podOptions are what every pod of a fleet shares.
 type podOptions struct {
-	command []string     // of a worker
-	config  workerConfig // without address
-	event   func(event)
+	command []string      // of a worker
+	config  worker.Config // without address
+	event   func(worker.Event)
 	// changed is called with a change of the pod's state; it is made inside.
 	changed func(func())
 }
@@ -67,28 +68,28 @@ func (p *pod) runOnce(o podOptions, address string) {
 	config.Application = p.state.Name
 	told, err := json.Marshal(config)
 	if err != nil {
-		o.event(event{Kind: isFailed, At: time.Now(), Text: err.Error()})
+		o.event(worker.Event{Kind: worker.Failed, At: time.Now(), Text: err.Error()})
 		return
 	}
 	cmd := exec.CommandContext(context.Background(), o.command[0], o.command[1:]...)
 	cmd.WaitDelay = time.Second
 	cmd.Stdout = &lineWriter{line: func(line []byte) {
-		var e event
+		var e worker.Event
 		if json.Unmarshal(line, &e) != nil {
-			e = event{Kind: isFailed, At: time.Now(), Text: "a worker wrote: " + string(line)}
+			e = worker.Event{Kind: worker.Failed, At: time.Now(), Text: "a worker wrote: " + string(line)}
 		}
-		if e.Kind == isReady {
+		if e.Kind == worker.Ready {
 			o.changed(func() { p.state.Ready = true })
 		}
 		o.event(e)
 	}}
 	cmd.Stderr = &lineWriter{line: func(line []byte) {
-		o.event(event{Kind: isFailed, At: time.Now(), Text: string(line)})
+		o.event(worker.Event{Kind: worker.Failed, At: time.Now(), Text: string(line)})
 	}}
 	// What the worker reads ends when we end, however that comes about.
 	read, write, err := os.Pipe()
 	if err != nil {
-		o.event(event{Kind: isFailed, At: time.Now(), Text: err.Error()})
+		o.event(worker.Event{Kind: worker.Failed, At: time.Now(), Text: err.Error()})
 		return
 	}
 	defer func() { _ = write.Close() }() // an end of a pipe: nothing is lost
@@ -99,14 +100,14 @@ func (p *pod) runOnce(o podOptions, address string) {
 		_, err = write.Write(append(told, '\n'))
 	}
 	if err != nil {
-		o.event(event{Kind: isFailed, At: time.Now(), Text: err.Error()})
+		o.event(worker.Event{Kind: worker.Failed, At: time.Now(), Text: err.Error()})
 	}
 	if proc == nil {
 		return
 	}
 	select {
 	case <-proc.ended:
-		o.event(event{Kind: isFailed, At: time.Now(), Text: "a worker ended by itself: " + proc.cmd.ProcessState.String()})
+		o.event(worker.Event{Kind: worker.Failed, At: time.Now(), Text: "a worker ended by itself: " + proc.cmd.ProcessState.String()})
 	case <-p.delete:
 		proc.stop(grace)
 	}

@@ -11,6 +11,8 @@ import (
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 
 	"github.com/keda-headroom/headroom/internal/fakeaws"
+	"github.com/keda-headroom/headroom/internal/otherapp"
+	"github.com/keda-headroom/headroom/internal/worker"
 	"github.com/keda-headroom/headroom/metrics"
 )
 
@@ -43,7 +45,7 @@ type cast struct {
 	table   string
 	burst   *burst
 	fleet   *fleet
-	other   *otherApp
+	other   *otherapp.App
 	watch   *occupancy
 	workers tally // of workers' events
 	web     tally // of the other application's events
@@ -107,7 +109,7 @@ func (c *cast) play(ctx context.Context) (out Outcome, err error) {
 	acting.Go(func() {
 		select {
 		case <-time.After(s.spikeAfter):
-			c.other.spike(ctx, s.otherSpike, s.spikeFor)
+			c.other.Spike(ctx, s.otherSpike, s.spikeFor)
 		case <-ctx.Done():
 		}
 	})
@@ -159,9 +161,10 @@ func (c *cast) setUp(ctx context.Context) (err error) {
 	if c.burst, err = newBurst(ctx, c.queues, "orders-"+string(c.who)); err != nil {
 		return err
 	}
-	config := workerConfig{
+	config := worker.Config{
 		DSN: c.site.worker.dsn, Table: c.table, Connections: s.connectionsPerPod, Work: s.work,
 		Endpoint: c.queues.URL(), Region: queueRegion, QueueURL: c.burst.url,
+		AccessKeyID: queueKey, SecretAccessKey: queueKey,
 	}
 	otherFrom := ""
 	if c.site.addresses {
@@ -178,10 +181,10 @@ func (c *cast) setUp(ctx context.Context) (err error) {
 		stopWatching()
 		<-watched
 	})
-	if c.other, err = startOtherApp(ctx, s, c.site.other.dsn, otherFrom, c.web.add); err != nil {
+	if c.other, err = startOther(ctx, s, c.site.other.dsn, otherFrom, c.web.add); err != nil {
 		return fmt.Errorf("the other application: %w", err)
 	}
-	c.onClose(c.other.stop)
+	c.onClose(c.other.Stop)
 	c.fleet = newFleet(workloadName, podOptions{command: c.worker, config: config, event: c.workers.add},
 		func(index int) string { return podAddress(c.index, index) })
 	c.onClose(c.fleet.close)

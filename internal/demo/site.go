@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keda-headroom/headroom/internal/pgserver"
+	"github.com/keda-headroom/headroom/internal/worker"
 )
 
 // site is the PostgreSQL that the demo runs against: a private server, or a
@@ -164,7 +165,7 @@ func seesAddresses(ctx context.Context, dsn string) (bool, error) {
 		return false, errors.New("the rewritten --dsn can't be read") // the error would quote it
 	}
 	const from = "127.1.255.1"
-	config.DialFunc = dialFrom(from)
+	config.DialFunc = worker.DialFrom(from)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return false, ctx.Err()

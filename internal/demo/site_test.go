@@ -9,6 +9,7 @@ import (
 
 	"github.com/keda-headroom/headroom/internal/pgserver"
 	"github.com/keda-headroom/headroom/internal/pgserver/pgtest"
+	"github.com/keda-headroom/headroom/internal/worker"
 )
 
 // leftovers are what the demo has made on a server and not dropped.
@@ -61,18 +62,18 @@ func TestLentServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			worker, err := pgx.Connect(t.Context(), at.worker.dsn)
+			session, err := pgx.Connect(t.Context(), at.worker.dsn)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := worker.Exec(t.Context(), "INSERT INTO "+table+" (message) VALUES ('1'), ('1'), ('2')"); err != nil {
+			if _, err := session.Exec(t.Context(), "INSERT INTO "+table+" (message) VALUES ('1'), ('1'), ('2')"); err != nil {
 				t.Error(err)
 			}
 			if n, err := at.handled(t.Context(), table); n != 2 || err != nil {
 				t.Errorf("%d different messages, %v; want 2", n, err)
 			}
 			// Fill it up: the limit is the database's, and nobody else's.
-			conns := []*pgx.Conn{worker}
+			conns := []*pgx.Conn{session}
 			for range 5 {
 				conn, err := pgx.Connect(t.Context(), at.other.dsn)
 				if err != nil {
@@ -80,7 +81,7 @@ func TestLentServer(t *testing.T) {
 				}
 				conns = append(conns, conn)
 			}
-			if _, err := pgx.Connect(t.Context(), at.monitor.dsn); refusals(err) != 1 {
+			if _, err := pgx.Connect(t.Context(), at.monitor.dsn); worker.Refusals(err) != 1 {
 				t.Errorf("one connection too many: %v, want a refusal", err)
 			}
 			if u, err := at.sample(t.Context()); err != nil || u != (used{workers: 1, other: 5}) {

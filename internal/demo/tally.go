@@ -3,6 +3,8 @@ package demo
 import (
 	"sync"
 	"time"
+
+	"github.com/keda-headroom/headroom/internal/worker"
 )
 
 // tally counts what one party's clients tell.
@@ -21,17 +23,17 @@ type refusal struct {
 	count int
 }
 
-func (t *tally) add(e event) {
+func (t *tally) add(e worker.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch e.Kind {
-	case isReady: // the fleet keeps that
-	case isDone:
+	case worker.Ready: // the fleet keeps that
+	case worker.Done:
 		t.done++
-	case isRefused:
+	case worker.Refused:
 		t.refusals = append(t.refusals, refusal{e.At, e.Count})
 		t.total += e.Count
-	case isFailed:
+	case worker.Failed:
 		if t.failures++; t.failures == 1 {
 			t.failure = e.Text
 		}

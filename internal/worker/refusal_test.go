@@ -1,10 +1,9 @@
-package demo
+package worker
 
 import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -25,26 +24,8 @@ func TestRefusalsOfAnError(t *testing.T) {
 		"refused at two addresses":     {errors.Join(fmt.Errorf("a: %w", full), fmt.Errorf("b: %w", full)), 2},
 		"deep inside a tree of errors": {errors.Join(errors.Join(denied, errors.Join(full)), full), 2},
 	} {
-		if got := refusals(c.err); got != c.want {
+		if got := Refusals(c.err); got != c.want {
 			t.Errorf("%s: %d refusals, want %d", name, got, c.want)
 		}
-	}
-}
-
-func TestTally(t *testing.T) {
-	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var c tally
-	for i, e := range []event{
-		{Kind: isReady}, {Kind: isRefused, Count: 1}, {Kind: isDone}, {Kind: isRefused, Count: 2},
-		{Kind: isFailed, Text: "first"}, {Kind: isFailed, Text: "second"}, {Kind: isRefused, Count: 4},
-	} {
-		e.At = at.Add(time.Duration(i) * time.Second)
-		c.add(e)
-	}
-	if got, want := c.now(), (count{refusals: 7, done: 1, failures: 2, failure: "first"}); got != want {
-		t.Errorf("%+v, want %+v", got, want)
-	}
-	if got := c.before(at.Add(6 * time.Second)); got != 3 {
-		t.Errorf("%d refusals before the last one, want 3", got)
 	}
 }

@@ -1,4 +1,4 @@
-package demo
+package worker
 
 import (
 	"net"
@@ -7,9 +7,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// dialFrom dials from a local address of its own, as a pod does, so that the
+// DialFrom dials from a local address of its own, as a pod does, so that the
 // server can tell pods apart. "" leaves the choice to the system.
-func dialFrom(address string) pgconn.DialFunc {
+func DialFrom(address string) pgconn.DialFunc {
 	d := net.Dialer{Timeout: 5 * time.Second}
 	if address != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(address)}

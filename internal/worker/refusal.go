@@ -1,4 +1,4 @@
-package demo
+package worker
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 // full, whatever its text.
 const tooManyConnections = "53300"
 
-// refusals counts the refused connections in an error: one login may try
+// Refusals counts the refused connections in an error: one login may try
 // several addresses, and each attempt is a refusal of its own in the server's
 // log. It looks at every error of the tree.
-func refusals(err error) int {
+func Refusals(err error) int {
 	if err == nil {
 		return 0
 	}
@@ -28,36 +28,39 @@ func refusals(err error) int {
 	case interface{ Unwrap() []error }:
 		n := 0
 		for _, inner := range e.Unwrap() {
-			n += refusals(inner)
+			n += Refusals(inner)
 		}
 		return n
 	case interface{ Unwrap() error }:
-		return refusals(e.Unwrap())
+		return Refusals(e.Unwrap())
 	}
 	return 0
 }
 
-// loginTracer tells of every attempt to log in that failed, of those too that a
+// LoginTracer tells of every attempt to log in that failed, of those too that a
 // pool makes by itself and whose errors nobody else sees.
-type loginTracer struct{ failed func(error) }
+type LoginTracer struct {
+	// Failed is called with each, from several goroutines.
+	Failed func(error)
+}
 
 // TraceConnectStart belongs to pgx.ConnectTracer.
-func (t loginTracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+func (t LoginTracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
 	return ctx
 }
 
 // TraceConnectEnd belongs to pgx.ConnectTracer.
-func (t loginTracer) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
+func (t LoginTracer) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
 	if data.Err != nil && !errors.Is(data.Err, context.Canceled) {
-		t.failed(data.Err)
+		t.Failed(data.Err)
 	}
 }
 
 // TraceQueryStart belongs to pgx.QueryTracer, which a connection's tracer has to
 // be; queries are not traced.
-func (t loginTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+func (t LoginTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
 
 // TraceQueryEnd belongs to pgx.QueryTracer.
-func (t loginTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (t LoginTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
