@@ -78,12 +78,16 @@ type Others struct {
 	Held int `yaml:"held"`
 	// ShortEvery is how often it opens one more for a moment; 0 is never.
 	ShortEvery Duration `yaml:"shortEvery"`
-	// Peak is the most that it is known to hold, from what was seen in earlier
-	// weeks: what a careful operator reckons with.
+	// Peak is the most that it is known to hold at once: what a careful operator
+	// reckons with.
 	Peak int `yaml:"peak"`
 }
 
-// usual is what others hold when nothing happens.
+// watcher is the session that watches the database during a run. It is there in
+// every run, and takes a slot.
+const watcher = 1
+
+// usual is what the other application holds when nothing happens.
 func (o Others) usual() int {
 	if o.ShortEvery > 0 {
 		return o.Held + 1
@@ -120,10 +124,11 @@ func (s Scenario) CarefulReplicas() []int {
 }
 
 // replicas divides the usable connections, less the reserve and those of others,
-// among the fleets as evenly as whole pods allow. Each fleet gets one at least.
+// and of whoever watches, among the fleets as evenly as whole pods allow. Each
+// fleet gets one at least.
 func (s Scenario) replicas(others int, perPod func(Fleet) int) []int {
 	fleets := s.Expand()
-	left := s.Database.Usable() - s.Database.Reserve - others
+	left := s.Database.Usable() - s.Database.Reserve - watcher - others
 	replicas := make([]int, len(fleets))
 	for i, f := range fleets {
 		replicas[i] = 1
