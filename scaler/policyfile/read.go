@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/scaler/policies"
 )
 
 // file is one file as it was found.
@@ -108,6 +109,28 @@ func readFile(path string) ([]byte, error) {
 	}
 	defer func() { _ = f.Close() }()                        // nothing was written
 	return io.ReadAll(io.LimitReader(f, policy.MaxInput+1)) // more is refused when it is parsed
+}
+
+// found is the list as it is judged: an input's key is its path.
+func (l list) found() policies.Found {
+	var out policies.Found
+	for _, f := range l.files {
+		in := policies.Input{Key: f.path, Source: policy.Source{Where: f.path}, Name: filepath.Base(f.path), Content: f.content}
+		if f.err != nil {
+			in.Err = unread(f.err)
+		}
+		out.Inputs = append(out.Inputs, in)
+	}
+	for _, m := range l.missing {
+		out.Unread = append(out.Unread, policies.Unread{Where: m.path, Err: unread(m.err), Covers: func(path string) bool {
+			return path == m.path || strings.HasPrefix(path, m.path+string(filepath.Separator))
+		}})
+	}
+	return out
+}
+
+func unread(err error) error {
+	return fmt.Errorf("expected a file or a directory that can be read: %w", err)
 }
 
 // same reports whether two lists hold the same bytes and the same faults.

@@ -10,7 +10,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keda-headroom/headroom/scaler/policies"
 )
+
+// watch returns a watcher with a keeper of its own.
+func watch(options policies.Options, interval time.Duration, paths ...string) *Watcher {
+	return New(Options{Paths: paths, Interval: interval, Origin: policies.NewKeeper(options).Origin("files", true)})
+}
 
 // document is a policy of one database and one workload on it.
 func document(name string, connectionsPerPod any) string {
@@ -36,7 +43,7 @@ func write(t *testing.T, path, text string) {
 
 // describe is a result in one line: workloads with their connections per pod, and
 // documents.
-func describe(r Result) string {
+func describe(r policies.Result) string {
 	var parts []string
 	for _, w := range r.Set.Workloads {
 		parts = append(parts, fmt.Sprintf("%s=%d", w.ID.Name, w.Databases[0].ConnectionsPerPod))
@@ -61,7 +68,7 @@ func TestAFilesEditsOneByOne(t *testing.T) {
 	directory := t.TempDir()
 	orders, invoices := filepath.Join(directory, "orders.yaml"), filepath.Join(directory, "invoices.yaml")
 	var log bytes.Buffer
-	w := New(Options{Paths: []string{directory}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	w := watch(policies.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, 0, directory)
 	step := func(what, want string) {
 		t.Helper()
 		if got := describe(w.Load()); got != want {
@@ -111,18 +118,18 @@ func TestWhatIsRightAtTheStartIsInForce(t *testing.T) {
 	good, bad := filepath.Join(directory, "good.yaml"), filepath.Join(directory, "bad.yaml")
 	write(t, good, document("orders", 5))
 	write(t, bad, "kind: Policy\n")
-	if got, want := describe(New(Options{Paths: []string{good, bad}}).Load()), "orders-workers=5 -bad.yaml +shop/orders invalid"; got != want {
+	if got, want := describe(watch(policies.Options{}, 0, good, bad).Load()), "orders-workers=5 -bad.yaml +shop/orders invalid"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := describe(New(Options{Paths: []string{bad}}).Load()), "-bad.yaml nothing in force invalid"; got != want {
+	if got, want := describe(watch(policies.Options{}, 0, bad).Load()), "-bad.yaml nothing in force invalid"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	missing := filepath.Join(directory, "missing.yaml")
-	if got, want := describe(New(Options{Paths: []string{missing}}).Load()), "nothing in force invalid"; got != want {
+	if got, want := describe(watch(policies.Options{}, 0, missing).Load()), "nothing in force invalid"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	write(t, filepath.Join(directory, "other.yaml"), document("orders", 6))
-	w := New(Options{Paths: []string{good, filepath.Join(directory, "other.yaml")}})
+	w := watch(policies.Options{}, 0, good, filepath.Join(directory, "other.yaml"))
 	if got, want := describe(w.Load()), "orders-workers=5 -shop/orders invalid"; got != want {
 		t.Errorf("two claims from the start: got %s, want %s", got, want)
 	}
@@ -141,13 +148,13 @@ func TestADirectoryAsKubernetesMountsIt(t *testing.T) {
 		}
 	}
 	write(t, filepath.Join(directory, "README.md"), "not a policy")
-	if got, want := describe(New(Options{Paths: []string{directory}}).Load()), "orders-workers=5 +shop/orders"; got != want {
+	if got, want := describe(watch(policies.Options{}, 0, directory).Load()), "orders-workers=5 +shop/orders"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
-	if got, want := describe(New(Options{Paths: []string{os.DevNull}}).Load()), "-null nothing in force invalid"; got != want {
+	if got, want := describe(watch(policies.Options{}, 0, os.DevNull).Load()), "-null nothing in force invalid"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -155,8 +162,8 @@ func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
 func TestRunSeesEditsAndRemarksEachOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "orders.yaml")
 	write(t, path, document("orders", 5))
-	results := make(chan Result, 100)
-	w := New(Options{Paths: []string{path}, Interval: time.Millisecond, Loaded: func(r Result) { results <- r }})
+	results := make(chan policies.Result, 100)
+	w := watch(policies.Options{Loaded: func(r policies.Result) { results <- r }}, time.Millisecond, path)
 	ctx, cancel := context.WithCancel(t.Context())
 	w.Load()
 	done := make(chan struct{})

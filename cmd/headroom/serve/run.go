@@ -17,6 +17,7 @@ import (
 	"github.com/keda-headroom/headroom/metrics/fleet"
 	"github.com/keda-headroom/headroom/metrics/sqs"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/policies"
 	"github.com/keda-headroom/headroom/scaler/policyfile"
 	"github.com/keda-headroom/headroom/scaler/recording"
 	"github.com/keda-headroom/headroom/scaler/why"
@@ -68,12 +69,13 @@ func Run(ctx context.Context, options Options) (err error) {
 	defer sources.Close()
 	planner := scaler.NewPlanner(scaler.PlannerOptions{Readings: sources, Recorder: recorder, Planned: telemetry.Planned})
 	registry.MustRegister(scaler.NewPlanCollector(planner.State, sources.ReadingTimes))
-	policies := policyfile.New(policyfile.Options{Paths: options.Policies, Log: log, Loaded: func(r policyfile.Result) {
+	keeper := policies.NewKeeper(policies.Options{Log: log, Loaded: func(r policies.Result) {
 		telemetry.PoliciesRead(statuses(r.Documents), r.Valid)
 		if r.InForce {
 			planner.SetPolicy(r.Set)
 		}
 	}})
+	files := policyfile.New(policyfile.Options{Paths: options.Policies, Origin: keeper.Origin("files", true)})
 	server := scaler.NewServer(scaler.ServerOptions{
 		State: planner.State, MaxConnectionAge: options.MaxConnectionAge, Metrics: telemetry.GRPC, TLS: certificates.Config(),
 	})
@@ -91,8 +93,8 @@ func Run(ctx context.Context, options Options) (err error) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer end()
-	policies.Load()
-	running.Go(func() { policies.Run(background) })
+	files.Load()
+	running.Go(func() { files.Run(background) })
 	running.Go(func() { planner.Run(background) })
 	running.Go(func() { certificates.Run(background) })
 	running.Go(func() { scaler.LogChanges(background, planner.State, log) })
@@ -159,7 +161,7 @@ func stop(ctx context.Context, timeout time.Duration, server *scaler.Server, web
 	}
 }
 
-func statuses(documents []policyfile.Document) []scaler.PolicyStatus {
+func statuses(documents []policies.Document) []scaler.PolicyStatus {
 	out := make([]scaler.PolicyStatus, 0, len(documents))
 	for _, d := range documents {
 		out = append(out, scaler.PolicyStatus(d))
