@@ -16,7 +16,7 @@ func (w *worker) open() (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, errors.New("worker: the DSN it was given can't be read") // the error would quote it
 	}
-	config.MaxConns = int32(w.config.Connections) //nolint:gosec // far below 2^31
+	config.MaxConns = int32(w.config.Connections)
 	config.ConnConfig.RuntimeParams["application_name"] = w.config.Application
 	if w.config.Address != "" {
 		config.ConnConfig.DialFunc = DialFrom(w.config.Address)

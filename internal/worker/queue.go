@@ -46,7 +46,7 @@ func (q queue) receive(stop context.Context, most int) ([]message, error) {
 	unhook := context.AfterFunc(stop, func() { time.AfterFunc(pollEnds, cancel) })
 	defer unhook()
 	out, err := q.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-		QueueUrl: &q.url, MaxNumberOfMessages: int32(most), WaitTimeSeconds: int32(q.poll / time.Second), //nolint:gosec // at most 10 and 20
+		QueueUrl: &q.url, MaxNumberOfMessages: int32(most), WaitTimeSeconds: int32(q.poll / time.Second),
 	})
 	if err != nil {
 		if stop.Err() == nil {
