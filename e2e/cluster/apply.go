@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -72,6 +73,26 @@ func (c *Cluster) apply(ctx context.Context, object *unstructured.Unstructured) 
 	return c.follow(ctx, object)
 }
 
+// Delete deletes the objects of documents, in the background as kubectl does, and
+// leaves those that aren't there.
+func (c *Cluster) Delete(ctx context.Context, documents []byte) error {
+	objects, err := Decode(documents)
+	if err != nil {
+		return err
+	}
+	background := metav1.DeletePropagationBackground
+	for _, object := range objects {
+		resource, err := c.resource(object.GroupVersionKind(), object.GetNamespace())
+		if err == nil {
+			err = resource.Delete(ctx, object.GetName(), metav1.DeleteOptions{PropagationPolicy: &background})
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("delete %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	return nil
+}
+
 // follow waits for what others do about an object before it can be used.
 func (c *Cluster) follow(ctx context.Context, object *unstructured.Unstructured) error {
 	switch object.GroupVersionKind().GroupKind() {
@@ -92,7 +113,7 @@ func (c *Cluster) follow(ctx context.Context, object *unstructured.Unstructured)
 	return nil
 }
 
-// Resource is the dynamic client of a kind; namespace "" is "default" for kinds that
+// resource is the dynamic client of a kind; namespace "" is "default" for kinds that
 // are namespaced and ignored for others.
 func (c *Cluster) resource(kind schema.GroupVersionKind, namespace string) (dynamic.ResourceInterface, error) {
 	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)

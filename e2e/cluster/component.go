@@ -37,13 +37,23 @@ func (c *Component) Name() string { return c.name }
 // Log is the file that the component writes to, through all its starts.
 func (c *Component) Log() string { return c.log }
 
-// Start starts a component that is stopped, at the addresses that it had, and returns
+// PID is the number of the component's process, 0 while there is none.
+func (c *Component) PID() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process == nil || c.process.HasEnded() {
+		return 0
+	}
+	return c.process.PID()
+}
+
+// Start starts a component that is stopped or has ended, at the addresses that it had, and returns
 // when it is ready, or fails with the end of its log. Starting one that runs does
 // nothing.
 func (c *Component) Start(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.process == nil {
+	if c.process == nil || c.process.HasEnded() {
 		started, err := c.launch()
 		if err != nil {
 			return fmt.Errorf("start %s: %w", c.name, err)

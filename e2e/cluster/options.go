@@ -18,8 +18,8 @@ type Options struct {
 	// Binaries are the programs. Where ControlPlane is "" they are built, or taken
 	// from where they were kept.
 	Binaries binaries.Binaries
-	// Dir is for keys, data and logs. "" is a temporary directory that Close removes;
-	// one that is given stays.
+	// Dir is for keys, data and logs: a directory that is empty or isn't there yet, and
+	// that stays. "" is a temporary one that Close removes.
 	Dir string
 	// KEDA runs KEDA, too.
 	KEDA bool

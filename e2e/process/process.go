@@ -48,6 +48,16 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
+// HasEnded says whether the process has ended.
+func (p *Process) HasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Err waits for the end of the process and says how it ended: nil for success, else
 // an [exec.ExitError] or what went wrong with its output.
 func (p *Process) Err() error {
@@ -69,9 +79,7 @@ func (p *Process) Terminate() {
 // Kill ends the process and all that it started at once, and does not wait.
 func (p *Process) Kill() {
 	p.requested.Store(true)
-	select {
-	case <-p.ended: // its number may be another's by now
-	default:
+	if !p.HasEnded() { // else its number may be another's by now
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	}
 }
