@@ -51,13 +51,15 @@ type Fleet struct {
 	// ConnectionsPerPod is the size of a worker's pool, and how many messages it
 	// works on at a time, as autoscalers are told.
 	ConnectionsPerPod int `yaml:"connectionsPerPod"`
-	// OpensPerPod is what ConnectionsPerPod is in truth; 0 means the same.
+	// OpensPerPod is how many connections a pod opens in truth, 0 for
+	// ConnectionsPerPod. Those above are held beside the pool, to no use.
 	OpensPerPod int `yaml:"opensPerPod"`
 	// MessagesPerPod is how many messages justify one more pod.
 	MessagesPerPod int `yaml:"messagesPerPod"`
 	// StartDelay is how long a pod takes until its worker runs.
 	StartDelay Duration `yaml:"startDelay"`
-	// Termination is the pods' grace period.
+	// Termination is how long a pod that is told to end keeps its connections, and
+	// finishes what it has begun.
 	Termination Duration `yaml:"termination"`
 	// MinReplicas and MaxReplicas are the ScaledObject's bounds.
 	MinReplicas int `yaml:"minReplicas"`

@@ -43,7 +43,7 @@ func TestScenariosOfTheRepository(t *testing.T) {
 		for i, f := range s.Expand() {
 			n := s.FixedReplicas()[i]
 			used += n * f.Opens()
-			slowest = max(slowest, float64(f.Messages)*f.Work.Seconds()/float64(n*f.Opens()))
+			slowest = max(slowest, float64(f.Messages)*f.Work.Seconds()/float64(n*f.ConnectionsPerPod))
 		}
 		if free := s.Database.Usable() - used; free < s.Database.Reserve {
 			t.Errorf("%s: the fixed fleets leave %d connections free, less than the reserve", s.Name, free)
