@@ -9,28 +9,42 @@ import (
 
 	"github.com/keda-headroom/headroom/cmd/headroom/lint"
 	"github.com/keda-headroom/headroom/internal/buildinfo"
+	"github.com/keda-headroom/headroom/internal/kubeflags"
 	"github.com/keda-headroom/headroom/policy"
 )
 
 func newLintCommand() *cobra.Command {
-	options := lint.Options{Output: "table"}
+	options := lint.Options{Output: "table", Cluster: kubeflags.Flags{RequestTimeout: kubeflags.DefaultTimeout}}
 	failOn := "error"
 	c := &cobra.Command{
-		Use:   "lint FILE...",
-		Short: "Judge policies offline: every error and warning at once",
-		Long: `Lint reads policies and says everything that is wrong with them, each by itself
-and all of them together, without a server or a cluster.
+		Use:   "lint FILE... | --context CONTEXT",
+		Short: "Judge policies and manifests, and name every way past a target that they leave open",
+		Long: `Lint says everything that is wrong with policies, each by itself and all of them
+together, and with the manifests that stand between a target and the pods. It
+needs no server.
 
 FILE is a file, a directory whose YAML and JSON files are read (those below it
-too), or - for the standard input. Besides policies (kind Policy) it reads those
-in the values of ConfigMaps labeled keda-headroom.github.io/policy: "true".
-Documents of other kinds are skipped and named; where there is no policy at all,
-that is an error.
+too), or - for the standard input. Judged are policies (kind Policy, and those in
+the values of ConfigMaps labeled keda-headroom.github.io/policy: "true"),
+ScaledObjects and ScaledJobs: whether their triggers ask Headroom rightly, and
+every way past the target of a workload in mode Target that they, a second HPA, or
+the Deployment or StatefulSet they scale leave open. Objects are joined by name
+and namespace; --namespace is that of documents which name none. Documents of
+other kinds are skipped and named; where there is nothing to judge at all, that is
+an error.
 
-It exits with 0 where nothing is wrong, 1 where something is (see --fail-on), and
-2 where it was called wrongly or a FILE is not there.`,
+With no FILE, but a cluster or a namespace, it judges what that cluster has. It
+lists objects there and changes nothing.
+
+An error means that a policy is not in force, or that a target binds nothing; a
+warning, that a target can be passed at times. It exits with 0 where nothing is
+wrong, 1 where something is (see --fail-on), and 2 where it was called wrongly or
+a FILE is not there.`,
 		Example: `  headroom lint policy.yaml
-  helm template ./chart | headroom lint -
+  helm template ./chart -n shop | headroom lint - -n shop
+
+  # What a cluster has
+  headroom lint --context production --all-namespaces
 
   # For a code host's list of findings, and strictly
   headroom lint manifests/ --output sarif --fail-on warning > headroom.sarif`,
@@ -47,7 +61,7 @@ It exits with 0 where nothing is wrong, 1 where something is (see --fail-on), an
 			if err := options.Validate(); err != nil {
 				return usageError{err}
 			}
-			err := lint.Run(options)
+			err := lint.Run(c.Context(), options)
 			var path lint.PathError
 			if errors.As(err, &path) {
 				return usageError{path}
@@ -59,5 +73,8 @@ It exits with 0 where nothing is wrong, 1 where something is (see --fail-on), an
 	flags.SortFlags = false
 	flags.StringVarP(&options.Output, "output", "o", options.Output, strings.Join(lint.Outputs[:len(lint.Outputs)-1], ", ")+" or "+lint.Outputs[len(lint.Outputs)-1])
 	flags.StringVar(&failOn, "fail-on", failOn, "exit with 1 from this severity on: error or warning")
+	options.Cluster.AddCluster(flags)
+	options.Cluster.AddNamespaces(flags, "namespace of a cluster to look at, or that of documents in FILE which name none")
+	options.Cluster.AddTimeout(flags)
 	return c
 }

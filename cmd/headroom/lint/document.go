@@ -8,11 +8,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/keda-headroom/headroom/internal/inventory"
 	"github.com/keda-headroom/headroom/policy"
 )
-
-// policyLabel marks ConfigMaps that hold policies.
-const policyLabel = "keda-headroom.github.io/policy"
 
 // candidate is a text that is judged as policies, and where it stands.
 type candidate struct {
@@ -37,14 +35,21 @@ type skipped struct {
 // beginning of a line.
 var marker = regexp.MustCompile(`(?m)^(---|\.\.\.)([ \t\r].*)?$`)
 
+// contents is what a file holds.
+type contents struct {
+	policies  []candidate
+	manifests []manifest
+	others    []skipped
+}
+
 // documents takes a file apart into what is judged and what is skipped.
-func documents(in input) (found []candidate, others []skipped) {
+func documents(in input) contents {
+	var c contents
 	start := 0
 	cut := func(end int) {
 		text := in.content[start:end]
 		line := bytes.Count(in.content[:start], []byte{'\n'})
-		c, s := document(in, text, line)
-		found, others = append(found, c...), append(others, s...)
+		c.document(in, text, line)
 		start = end
 	}
 	for _, at := range marker.FindAllIndex(in.content, -1) {
@@ -54,11 +59,11 @@ func documents(in input) (found []candidate, others []skipped) {
 		}
 	}
 	cut(len(in.content))
-	return found, others
+	return c
 }
 
-// document judges what one YAML document is. Before it are this many lines.
-func document(in input, text []byte, before int) ([]candidate, []skipped) {
+// document sees what one YAML document is. Before it are this many lines.
+func (c *contents) document(in input, text []byte, before int) {
 	// The lines before are kept as empty ones, so that places are those of the file.
 	whole := candidate{
 		source: policy.Source{Where: in.name}, file: in.name,
@@ -66,53 +71,57 @@ func document(in input, text []byte, before int) ([]candidate, []skipped) {
 	}
 	var node yaml.Node
 	if err := yaml.Unmarshal(text, &node); err != nil {
-		return []candidate{whole}, nil // policy.Parse says what is wrong, and where
+		c.policies = append(c.policies, whole) // policy.Parse says what is wrong, and where
+		return
 	}
 	if len(node.Content) == 0 {
-		return nil, nil // only comments
+		return // only comments
 	}
 	shift(&node, before)
-	return object(in, node.Content[0], whole)
+	c.object(in, node.Content[0], whole)
 }
 
-// object judges what one object is: a policy, a ConfigMap of policies, a list, or
-// none of ours.
-func object(in input, root *yaml.Node, whole candidate) ([]candidate, []skipped) {
+// object sees what one object is: a policy, a ConfigMap of policies, something
+// that scales or is scaled, a list, or none of ours.
+func (c *contents) object(in input, root *yaml.Node, whole candidate) {
 	apiVersion, kind := text(root, "apiVersion"), text(root, "kind")
 	group, _, _ := strings.Cut(policy.APIVersion, "/")
 	switch {
 	case strings.HasPrefix(apiVersion, group+"/"),
 		apiVersion == "" && kind == policy.Kind,
 		apiVersion == "" && kind == "" && (value(root, "databases") != nil || value(root, "workloads") != nil):
-		return []candidate{whole}, nil
-	case apiVersion == "v1" && kind == "ConfigMap" && text(root, "metadata", "labels", policyLabel) == "true":
-		return configMap(in, root), nil
+		if text(root, "metadata", "namespace") == "" {
+			whole.source.Namespace = in.namespace
+		}
+		c.policies = append(c.policies, whole)
+	case apiVersion == "v1" && kind == "ConfigMap" && text(root, "metadata", "labels", inventory.PolicyLabel) == "true":
+		c.policies = append(c.policies, configMap(in, root)...)
 	case apiVersion == "v1" && strings.HasSuffix(kind, "List"):
-		var found []candidate
-		var others []skipped
 		if items := value(root, "items"); items != nil && items.Kind == yaml.SequenceNode {
 			for _, item := range items.Content {
-				c, s := listed(in, item)
-				found, others = append(found, c...), append(others, s...)
+				c.listed(in, item)
 			}
 		}
-		return found, others
+	case judged(apiVersion, kind):
+		c.manifests = append(c.manifests, manifest{in.name, in.namespace, apiVersion, kind, root})
+	default:
+		what := strings.TrimSpace(apiVersion + " " + kind)
+		if what == "" {
+			what = "no apiVersion and no kind"
+		}
+		c.others = append(c.others, skipped{File: in.name, Line: root.Line, What: what})
 	}
-	what := strings.TrimSpace(apiVersion + " " + kind)
-	if what == "" {
-		what = "no apiVersion and no kind"
-	}
-	return nil, []skipped{{File: in.name, Line: root.Line, What: what}}
 }
 
-// listed judges an object inside a list. A policy in there is written anew, so
-// that only its first line is known.
-func listed(in input, item *yaml.Node) ([]candidate, []skipped) {
+// listed sees what an object inside a list is. A policy in there is written anew,
+// so that only its first line is known.
+func (c *contents) listed(in input, item *yaml.Node) {
 	text, err := yaml.Marshal(item)
 	if err != nil {
-		return nil, []skipped{{File: in.name, Line: item.Line, What: "something that can't be written as YAML"}}
+		c.others = append(c.others, skipped{File: in.name, Line: item.Line, What: "something that can't be written as YAML"})
+		return
 	}
-	return object(in, item, candidate{
+	c.object(in, item, candidate{
 		source: policy.Source{Where: fmt.Sprintf("%s:%d (in a list)", in.name, item.Line)}, file: in.name, text: text,
 		place: func(int, int) (int, int) { return item.Line, item.Column },
 	})
@@ -125,6 +134,9 @@ func configMap(in input, root *yaml.Node) []candidate {
 		return nil
 	}
 	name, namespace := text(root, "metadata", "name"), text(root, "metadata", "namespace")
+	if namespace == "" {
+		namespace = in.namespace
+	}
 	var found []candidate
 	for i := 0; i+1 < len(data.Content); i += 2 {
 		key, content := data.Content[i], data.Content[i+1]

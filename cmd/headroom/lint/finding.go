@@ -1,10 +1,10 @@
 package lint
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
+	"github.com/keda-headroom/headroom/internal/inventory"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -14,14 +14,18 @@ type Finding struct {
 	// Line and Column count from 1; 0 is unknown.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
-	// Object names what carries the policy inside the file, "" for the file
-	// itself.
+	// Object names what is wrong inside the file or in the cluster, "" for the
+	// file itself.
 	Object   string          `json:"object,omitempty"`
 	Severity policy.Severity `json:"severity"`
 	Code     policy.Code     `json:"code"`
 	Field    string          `json:"field,omitempty"`
 	Value    string          `json:"value,omitempty"`
 	Rule     string          `json:"rule"`
+	// Remedy is what to write instead, where that is not what Rule says.
+	Remedy string `json:"remedy,omitempty"`
+
+	namespace string
 }
 
 // String returns the finding as compilers write theirs.
@@ -36,6 +40,9 @@ func (f Finding) Message() string {
 
 func (f Finding) problem(where string) policy.Problem {
 	p := policy.Problem{Severity: f.Severity, Code: f.Code, Where: where, Field: f.Field, Value: f.Value, Rule: f.Rule}
+	if f.Remedy != "" {
+		p.Rule += "; " + f.Remedy
+	}
 	if where != "" {
 		p.Line, p.Column = f.Line, f.Column
 	}
@@ -49,6 +56,10 @@ func (f Finding) problem(where string) policy.Problem {
 
 // Report is everything that was found.
 type Report struct {
+	// Cluster is the URL of the API server that was read, "" for files. Missing
+	// says what could not be judged there.
+	Cluster  string    `json:"cluster,omitempty"`
+	Missing  []string  `json:"missing,omitempty"`
 	Findings []Finding `json:"findings"`
 	// Skipped are documents that are none of ours.
 	Skipped []skipped `json:"skipped"`
@@ -56,78 +67,31 @@ type Report struct {
 	// themselves.
 	Files    []string `json:"files"`
 	Policies int      `json:"policies"`
-	Errors   int      `json:"errors"`
-	Warnings int      `json:"warnings"`
-}
-
-// judge reads every policy in the inputs, alone and then together.
-func judge(inputs []input) Report {
-	r := Report{Findings: []Finding{}, Skipped: []skipped{}, Files: []string{}}
-	var documentsFound []policy.Document
-	places := map[string]candidate{}
-	recognized := 0
-	add := func(problems []policy.Problem) {
-		for _, p := range problems {
-			c := places[p.Where]
-			line, column := c.place(p.Line, p.Column)
-			r.Findings = append(r.Findings, Finding{
-				File: c.file, Line: line, Column: column, Object: c.object,
-				Severity: p.Severity, Code: p.Code, Field: p.Field, Value: p.Value, Rule: p.Rule,
-			})
-		}
-	}
-	for _, in := range inputs {
-		r.Files = append(r.Files, in.name)
-		if in.err != nil {
-			r.Findings = append(r.Findings, in.finding())
-			recognized++
-			continue
-		}
-		candidates, others := documents(in)
-		r.Skipped = append(r.Skipped, others...)
-		recognized += len(candidates)
-		for _, c := range candidates {
-			places[c.source.Where] = c
-			found, problems := policy.Parse(c.source, c.text)
-			add(problems)
-			documentsFound = append(documentsFound, found...)
-		}
-	}
-	r.Policies = len(documentsFound)
-	_, problems := policy.Resolve(documentsFound)
-	add(problems)
-	if recognized == 0 {
-		r.Findings = append(r.Findings, nothing(r))
-	}
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
-		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	for _, f := range r.Findings {
-		if f.Severity == policy.SeverityError {
-			r.Errors++
-		} else {
-			r.Warnings++
-		}
-	}
-	return r
+	// Fleets are the ScaledObjects and ScaledJobs that were judged.
+	Fleets   int `json:"fleets"`
+	Errors   int `json:"errors"`
+	Warnings int `json:"warnings"`
 }
 
 // nothing is the finding that there was nothing to judge: a wrong path must not
 // look like a good policy.
-func nothing(r Report) Finding {
+func nothing(r Report, manifests []manifest) Finding {
 	f := Finding{
 		Severity: policy.SeverityError, Code: "NothingFound",
-		Rule: "expected at least one policy (apiVersion: " + policy.APIVersion + ", kind: " + policy.Kind + "), or a ConfigMap labeled " + policyLabel + `: "true"`,
+		Rule: "expected at least one policy (apiVersion: " + policy.APIVersion + ", kind: " + policy.Kind + "), a ConfigMap labeled " + inventory.PolicyLabel + `: "true", a ScaledObject or a ScaledJob`,
 	}
 	if len(r.Files) > 0 {
 		f.File = r.Files[0]
 	}
 	var others []string
 	for _, s := range r.Skipped {
-		if !slices.Contains(others, s.What) {
-			others = append(others, s.What)
-		}
+		others = append(others, s.What)
 	}
+	for _, m := range manifests {
+		others = append(others, m.apiVersion+" "+m.kind)
+	}
+	slices.Sort(others)
+	others = slices.Compact(others)
 	if len(others) > 0 {
 		f.Value = "only " + strings.Join(others, ", ")
 	}

@@ -18,6 +18,8 @@ type input struct {
 	name    string
 	content []byte
 	err     error // it could not be read
+	// namespace is that of what names none, "" for the default one.
+	namespace string
 }
 
 // standardInput is how findings call what came from the standard input.
@@ -29,7 +31,7 @@ const maxFile = 64 << 20
 
 // gather reads every file that the paths name, each once, in order. It fails
 // where a path leads nowhere.
-func gather(paths []string, in io.Reader) ([]input, error) {
+func gather(paths []string, in io.Reader, namespace string) ([]input, error) {
 	var inputs []input
 	var wrong []error
 	seen := map[string]bool{}
@@ -40,7 +42,7 @@ func gather(paths []string, in io.Reader) ([]input, error) {
 			if err == nil && len(content) > maxFile {
 				err = fmt.Errorf("expected at most %d bytes, found more", maxFile)
 			}
-			inputs = append(inputs, input{name, content, err})
+			inputs = append(inputs, input{name, content, err, namespace})
 		}
 	}
 	for _, path := range paths {

@@ -41,11 +41,14 @@ type junitFailure struct {
 func toJUnit(r Report) junit {
 	suite := junitSuite{Name: "headroom lint"}
 	files := slices.Clone(r.Files)
-	if len(files) == 0 {
-		files = []string{""} // the finding that there was nothing
+	if len(files) == 0 || slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.File == "" }) {
+		files = append(files, "") // of a cluster, or of no file alone
 	}
 	for _, file := range files {
 		c := junitCase{Name: file, ClassName: suite.Name}
+		if file == "" {
+			c.Name = r.Cluster
+		}
 		var failures, warnings []string
 		for _, f := range r.Findings {
 			switch {

@@ -33,7 +33,7 @@ func run(t *testing.T, o lint.Options) (string, error) {
 	if err := o.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	err := lint.Run(o)
+	err := lint.Run(t.Context(), o)
 	return out.String(), err
 }
 
@@ -66,6 +66,8 @@ func TestLint(t *testing.T) {
 		// Good policies and others' documents, in all the ways that they are shipped.
 		{"manifests", []string{"testdata/manifests"}, true},
 		{"nothing", []string{"testdata/nothing.yaml"}, true},
+		{"fleets", []string{"testdata/fleets"}, true},
+		{"closed", []string{"testdata/closed"}, false},
 	} {
 		for _, output := range lint.Outputs {
 			t.Run(c.name+"/"+output, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -15,15 +16,13 @@ import (
 // written; it has nothing to add.
 var ErrFound = errors.New("")
 
-// Run judges the policies and writes what is wrong with them. It returns
-// [ErrFound] where that fails the run, and a [PathError] where a path leads
-// nowhere.
-func Run(o Options) error {
-	inputs, err := gather(o.Paths, o.In)
+// Run judges, and writes what is wrong. It returns [ErrFound] where that fails
+// the run, and a [PathError] where a path leads nowhere.
+func Run(ctx context.Context, o Options) error {
+	r, err := o.judge(ctx)
 	if err != nil {
-		return PathError{err}
+		return err
 	}
-	r := judge(inputs)
 	text, err := o.render(r)
 	if err != nil {
 		return err
@@ -35,6 +34,17 @@ func Run(o Options) error {
 		return ErrFound
 	}
 	return nil
+}
+
+func (o Options) judge(ctx context.Context) (Report, error) {
+	if len(o.Paths) == 0 {
+		return judgeCluster(ctx, o)
+	}
+	inputs, err := gather(o.Paths, o.In, o.Cluster.Namespace)
+	if err != nil {
+		return Report{}, PathError{err}
+	}
+	return judgeFiles(inputs), nil
 }
 
 // PathError says that there is nothing where a path leads.
@@ -68,6 +78,9 @@ func table(r Report) string {
 	for _, s := range r.Skipped {
 		text += fmt.Sprintf("%s:%d: skipped: %s\n", s.File, s.Line, s.What)
 	}
+	for _, m := range r.Missing {
+		text += "note: " + m + "\n"
+	}
 	if text != "" {
 		text += "\n"
 	}
@@ -75,7 +88,11 @@ func table(r Report) string {
 	if r.Errors+r.Warnings == 0 {
 		verdict = "no problems"
 	}
-	text += fmt.Sprintf("%s in %s: %s", count(r.Policies, "good policy document"), count(len(r.Files), "file"), verdict)
+	where := count(len(r.Files), "file")
+	if r.Cluster != "" {
+		where = "the cluster at " + r.Cluster
+	}
+	text += fmt.Sprintf("%s and %s in %s: %s", count(r.Policies, "good policy document"), count(r.Fleets, "fleet"), where, verdict)
 	if n := len(r.Skipped); n > 0 {
 		text += fmt.Sprintf("; %s skipped", count(n, "other document"))
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/keda-headroom/headroom/internal/bypass"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -66,8 +67,9 @@ type sarifRegion struct {
 	StartColumn int `json:"startColumn,omitempty"`
 }
 
-// rules describe the codes of findings.
-var rules = []sarifRule{
+// rules describe the codes of findings: those of policies, those of manifests, and
+// every way past a target.
+var rules = append([]sarifRule{
 	{"Syntax", sarifText{"Not YAML, or not a policy document at all"}},
 	{"TooLarge", sarifText{"More than may be read"}},
 	{"Version", sarifText{"An apiVersion or kind that is not read here"}},
@@ -82,7 +84,19 @@ var rules = []sarifRule{
 	{"Ineffective", sarifText{"A setting has no effect"}},
 	{"Indistinguishable", sarifText{"Two workloads look alike to a database"}},
 	{"Unreadable", sarifText{"A file could not be read"}},
-	{"NothingFound", sarifText{"There was no policy to judge"}},
+	{"NothingFound", sarifText{"There was nothing to judge"}},
+	{CodeManifest, sarifText{"A manifest that no API server takes"}},
+	{CodeTrigger, sarifText{"A trigger whose metadata Headroom or KEDA refuses"}},
+	{CodeUnknownWorkload, sarifText{"A trigger names a workload that no policy governs"}},
+	{CodeNotAsked, sarifText{"A policy governs a workload that nothing asks for"}},
+}, ways()...)
+
+func ways() []sarifRule {
+	var all []sarifRule
+	for _, r := range bypass.Rules {
+		all = append(all, sarifRule{string(r.Code), sarifText{r.Text}})
+	}
+	return all
 }
 
 func toSARIF(r Report, program string) sarif {

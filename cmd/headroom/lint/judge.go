@@ -1,0 +1,130 @@
+package lint
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/keda-headroom/headroom/internal/bypass"
+	"github.com/keda-headroom/headroom/internal/inventory"
+	"github.com/keda-headroom/headroom/policy"
+)
+
+// judgment collects what is read, and then says what is wrong with it.
+type judgment struct {
+	report    Report
+	policies  []policy.Document
+	places    map[string]candidate // by policy.Source.Where
+	inventory inventory.Inventory
+	objects   map[bypass.Object]manifest // where they stand, for those from files
+	// recognized counts what there was to judge, good or bad.
+	recognized int
+}
+
+func newJudgment() *judgment {
+	return &judgment{
+		report:  Report{Findings: []Finding{}, Skipped: []skipped{}, Files: []string{}},
+		places:  map[string]candidate{},
+		objects: map[bypass.Object]manifest{},
+	}
+}
+
+// judgeFiles judges everything in the inputs, alone and then together.
+func judgeFiles(inputs []input) Report {
+	j := newJudgment()
+	var manifests []manifest
+	for _, in := range inputs {
+		j.report.Files = append(j.report.Files, in.name)
+		if in.err != nil {
+			j.report.Findings = append(j.report.Findings, in.finding())
+			j.recognized++
+			continue
+		}
+		found := documents(in)
+		j.report.Skipped = append(j.report.Skipped, found.others...)
+		manifests = append(manifests, found.manifests...)
+		for _, c := range found.policies {
+			j.policy(c)
+		}
+		for _, m := range found.manifests {
+			j.manifest(m)
+		}
+	}
+	j.together()
+	if j.recognized == 0 {
+		j.report.Findings = append(j.report.Findings, nothing(j.report, manifests))
+	}
+	return j.done()
+}
+
+// policy reads the policies of one input.
+func (j *judgment) policy(c candidate) {
+	j.recognized++
+	j.places[c.source.Where] = c
+	found, problems := policy.Parse(c.source, c.text)
+	j.problems(problems)
+	j.policies = append(j.policies, found...)
+}
+
+func (j *judgment) problems(problems []policy.Problem) {
+	for _, p := range problems {
+		c := j.places[p.Where]
+		line, column := c.place(p.Line, p.Column)
+		object := c.object
+		if c.file == "" && p.Line > 0 {
+			object += fmt.Sprintf(", line %d", p.Line) // of a value in a cluster
+		}
+		j.report.Findings = append(j.report.Findings, Finding{
+			File: c.file, Line: line, Column: column, Object: object,
+			Severity: p.Severity, Code: p.Code, Field: p.Field, Value: p.Value, Rule: p.Rule,
+			namespace: c.source.Namespace,
+		})
+	}
+}
+
+// together judges what depends on several documents.
+func (j *judgment) together() {
+	j.report.Policies = len(j.policies)
+	set, problems := policy.Resolve(j.policies)
+	j.problems(problems)
+	fleets := j.inventory.Fleets(set)
+	j.report.Fleets = len(fleets)
+	for _, fleet := range fleets {
+		j.triggers(fleet, set)
+		for _, way := range bypass.Find(fleet) {
+			j.way(way)
+		}
+	}
+	j.notAsked(fleets, set)
+}
+
+// way adds a way past a target.
+func (j *judgment) way(f bypass.Finding) {
+	j.add(f.Object, f.Field, Finding{Severity: f.Severity, Code: policy.Code(f.Code), Rule: f.Sentence, Remedy: f.Remedy})
+}
+
+// add adds a finding about a field of an object.
+func (j *judgment) add(object bypass.Object, field string, f Finding) {
+	f.Object, f.Field, f.namespace = object.String(), field, object.Namespace
+	if m, known := j.objects[object]; known {
+		f.File = m.file
+		f.Line, f.Column = m.locate(field)
+	}
+	j.report.Findings = append(j.report.Findings, f)
+}
+
+// done sorts and counts.
+func (j *judgment) done() Report {
+	slices.SortStableFunc(j.report.Findings, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	for _, f := range j.report.Findings {
+		if f.Severity == policy.SeverityError {
+			j.report.Errors++
+		} else {
+			j.report.Warnings++
+		}
+	}
+	return j.report
+}

@@ -1,0 +1,79 @@
+package inventory
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/keda-headroom/headroom/internal/bypass"
+	"github.com/keda-headroom/headroom/internal/kedaapi"
+)
+
+// Inventory is what was found. The zero value is empty.
+type Inventory struct {
+	ScaledObjects []kedaapi.ScaledObject
+	ScaledJobs    []kedaapi.ScaledJob
+	HPAs          []autoscalingv2.HorizontalPodAutoscaler
+	Deployments   []appsv1.Deployment
+	StatefulSets  []appsv1.StatefulSet
+	DaemonSets    []appsv1.DaemonSet
+	Services      []corev1.Service
+	// Policies are the ConfigMaps that carry policies.
+	Policies []corev1.ConfigMap
+	// Live says that it was read from a cluster.
+	Live bool
+	// Missing says in words what the cluster does not have, such as KEDA.
+	Missing []string
+}
+
+// PolicyLabel marks the ConfigMaps that carry policies, with the value "true".
+const PolicyLabel = "keda-headroom.github.io/policy"
+
+// Add takes the JSON of one object, and returns how it is called. It reports false
+// for a kind that does not matter here. An object without a namespace is taken to
+// be in the one given.
+func (i *Inventory) Add(apiVersion, kind, namespace string, object []byte) (bypass.Object, bool, error) {
+	group, _, versioned := strings.Cut(apiVersion, "/")
+	if !versioned {
+		group = ""
+	}
+	switch group + "/" + kind {
+	case "keda.sh/ScaledObject":
+		return add(&i.ScaledObjects, kind, namespace, object)
+	case "keda.sh/ScaledJob":
+		return add(&i.ScaledJobs, kind, namespace, object)
+	case "autoscaling/HorizontalPodAutoscaler":
+		return add(&i.HPAs, kind, namespace, object)
+	case "apps/Deployment":
+		return add(&i.Deployments, kind, namespace, object)
+	case "apps/StatefulSet":
+		return add(&i.StatefulSets, kind, namespace, object)
+	case "apps/DaemonSet":
+		return add(&i.DaemonSets, kind, namespace, object)
+	case "/Service":
+		return add(&i.Services, kind, namespace, object)
+	}
+	return bypass.Object{}, false, nil
+}
+
+// add decodes one object and appends it.
+func add[T any, P interface {
+	*T
+	metav1.Object
+}](all *[]T, kind, namespace string, object []byte) (bypass.Object, bool, error) {
+	var one T
+	if err := json.Unmarshal(object, &one); err != nil {
+		return bypass.Object{Kind: kind}, true, fmt.Errorf("expected a %s: %w", kind, err)
+	}
+	meta := P(&one)
+	if meta.GetNamespace() == "" {
+		meta.SetNamespace(namespace)
+	}
+	*all = append(*all, one)
+	return bypass.Object{Kind: kind, Namespace: meta.GetNamespace(), Name: meta.GetName()}, true, nil
+}

@@ -1,0 +1,123 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/pager"
+
+	"github.com/keda-headroom/headroom/internal/kedaapi"
+)
+
+// pageSize is how many objects one answer has at most.
+const pageSize = 500
+
+// Resources that can be read.
+var (
+	ScaledObjects = schema.GroupVersionResource{Group: kedaapi.Group, Version: kedaapi.Version, Resource: "scaledobjects"}
+	ScaledJobs    = schema.GroupVersionResource{Group: kedaapi.Group, Version: kedaapi.Version, Resource: "scaledjobs"}
+	HPAs          = schema.GroupVersionResource{Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"}
+	Deployments   = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	StatefulSets  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
+	DaemonSets    = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
+	Services      = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	// Policies are ConfigMaps with the label of policies; others are not read.
+	Policies = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+)
+
+// Read lists the resources of one namespace, or of all where it is "". What it
+// may not list is told all at once, with the permission that is missing.
+func Read(ctx context.Context, config *rest.Config, namespace string, resources ...schema.GroupVersionResource) (Inventory, error) {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return Inventory{}, fmt.Errorf("find a cluster: %w", err)
+	}
+	in := Inventory{Live: true}
+	var wrong []error
+	for _, resource := range resources {
+		err := in.list(ctx, client, namespace, resource)
+		switch {
+		case err == nil:
+		case apierrors.IsNotFound(err) && resource.Group == kedaapi.Group:
+			in.Missing = append(in.Missing, fmt.Sprintf("the cluster has no %s.%s: KEDA is not installed", resource.Resource, resource.Group))
+		case apierrors.IsForbidden(err):
+			wrong = append(wrong, fmt.Errorf("expected permission to list %s%s: grant the verb list in a Role or ClusterRole: %w", name(resource), where(namespace), err))
+		default:
+			return Inventory{}, fmt.Errorf("list %s%s: %w", name(resource), where(namespace), err)
+		}
+	}
+	return in, errors.Join(wrong...)
+}
+
+func name(r schema.GroupVersionResource) string { return r.GroupResource().String() }
+
+func where(namespace string) string {
+	if namespace == "" {
+		return " in all namespaces"
+	}
+	return " in namespace " + namespace
+}
+
+func (i *Inventory) list(ctx context.Context, client dynamic.Interface, namespace string, resource schema.GroupVersionResource) error {
+	options := metav1.ListOptions{}
+	if resource == Policies {
+		options.LabelSelector = PolicyLabel + "=true"
+	}
+	p := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return client.Resource(resource).Namespace(namespace).List(ctx, o)
+	})
+	p.PageSize = pageSize
+	p.PageBufferSize = 1
+	return p.EachListItem(ctx, options, func(object runtime.Object) error {
+		u, ok := object.(*unstructured.Unstructured)
+		if !ok {
+			return fmt.Errorf("expected an object of %s, found %T", name(resource), object)
+		}
+		return i.take(resource, u)
+	})
+}
+
+// take keeps one object.
+func (i *Inventory) take(resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
+	if resource == Policies {
+		var c corev1.ConfigMap
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &c); err != nil {
+			return err
+		}
+		i.Policies = append(i.Policies, c)
+		return nil
+	}
+	text, err := u.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	kinds := map[string]string{
+		"scaledobjects": "ScaledObject", "scaledjobs": "ScaledJob", "horizontalpodautoscalers": "HorizontalPodAutoscaler",
+		"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "services": "Service",
+	}
+	_, _, err = i.Add(resource.GroupVersion().String(), kinds[resource.Resource], u.GetNamespace(), text)
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", u.GetNamespace(), u.GetName(), err)
+	}
+	return nil
+}
+
+// Keys returns the keys of a ConfigMap's values, in order.
+func Keys(c corev1.ConfigMap) []string {
+	keys := make([]string, 0, len(c.Data))
+	for key := range c.Data {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
