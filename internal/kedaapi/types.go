@@ -134,5 +134,8 @@ type ScalingStrategy struct {
 	Strategy                          string `json:"strategy,omitempty"`
 	CustomScalingQueueLengthDeduction *int32 `json:"customScalingQueueLengthDeduction,omitempty"`
 	CustomScalingRunningJobPercentage string `json:"customScalingRunningJobPercentage,omitempty"`
-	MultipleScalersCalculation        string `json:"multipleScalersCalculation,omitempty"`
+	// PendingPodConditions are those that a pod must have before its Job stops to
+	// count as pending; none where running is enough.
+	PendingPodConditions       []string `json:"pendingPodConditions,omitempty"`
+	MultipleScalersCalculation string   `json:"multipleScalersCalculation,omitempty"`
 }
