@@ -44,6 +44,7 @@ type Server struct {
 	queues    map[string]*hostedQueue // by name
 	lastQueue uint64
 	calls     map[string]int
+	callers   map[string]map[string]int // by access key
 
 	faults  faults
 	metrics metricStore
@@ -73,6 +74,7 @@ func New(o Options) *Server {
 		began:   time.Now(),
 		queues:  map[string]*hostedQueue{},
 		calls:   map[string]int{},
+		callers: map[string]map[string]int{},
 	}
 	s.SetPublishingDelay(o.PublishingDelay)
 	return s
@@ -183,6 +185,30 @@ func (s *Server) Calls() map[string]int {
 	return maps.Clone(s.calls)
 }
 
+// CallsBy is Calls for the requests that were signed with an access key. Nobody
+// checks the signature: it tells who asks.
+func (s *Server) CallsBy(accessKeyID string) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.callers[accessKeyID])
+}
+
+// count notes a request. The caller holds mu.
+func (s *Server) count(operation, accessKeyID string) {
+	s.calls[operation]++
+	if s.callers[accessKeyID] == nil {
+		s.callers[accessKeyID] = map[string]int{}
+	}
+	s.callers[accessKeyID][operation]++
+}
+
+// signer is the access key that a request was signed with, "" where it wasn't.
+func signer(r *http.Request) string {
+	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	key, _, _ := strings.Cut(credential, "/")
+	return key
+}
+
 // call is a request beside its body: whether the client still waits, and the
 // host it called, which queue URLs name.
 type call struct {
@@ -220,7 +246,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.calls[name]++
+	s.count(name, signer(r))
 	s.mu.Unlock()
 	if failure := s.faults.meet(r.Context(), name); failure != nil {
 		protocol.writeError(w, failure)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -272,4 +273,22 @@ func TestAHurryLosesNothing(t *testing.T) {
 	s.Logf("%d messages in %v", total, time.Since(began))
 	truth := s.truth(server, url)
 	s.equal("left, sent, received, deleted", fmt.Sprint(truth.Visible+truth.InFlight, truth.Sent, truth.Received, truth.Deleted), fmt.Sprint(0, total, total, total))
+}
+
+func TestCallsAreKnownByTheirAccessKey(t *testing.T) {
+	virtually(t, Options{}, func(s suite, server *Server) {
+		url := s.create("orders", nil)
+		config := server.InProcess()
+		config.Credentials = credentials.NewStaticCredentialsProvider("autoscaler", "secret", "")
+		autoscaler := sqs.NewFromConfig(config)
+		for range 3 {
+			_, err := autoscaler.GetQueueAttributes(s.ctx(), &sqs.GetQueueAttributesInput{QueueUrl: &url})
+			s.ok(err)
+		}
+		s.equal("the autoscaler's calls", server.CallsBy("autoscaler")["GetQueueAttributes"], 3)
+		s.equal("kinds of the autoscaler's calls", len(server.CallsBy("autoscaler")), 1)
+		s.equal("others' calls", server.CallsBy("local")["CreateQueue"], 1)
+		s.equal("a stranger's kinds of calls", len(server.CallsBy("nobody")), 0)
+		s.equal("all calls", server.Calls()["GetQueueAttributes"], 3)
+	})
 }
