@@ -93,6 +93,8 @@ var (
 		"Pods that wait at the scheduling gate.", workloadLabels)
 	grantedConnections = describe("headroom_workload_granted_connections",
 		"Connections that the workload's living pods may hold.", workloadLabels, databaseLabels)
+	declaredPerPod = describe("headroom_workload_declared_connections_per_pod",
+		"Connections that one pod opens at most, by the policy.", workloadLabels, databaseLabels)
 	observedPerPod = describe("headroom_workload_observed_connections_per_pod",
 		"Connections that the workload's pods are seen to hold.", workloadLabels, databaseLabels, []string{"stat"})
 	messages = describe("headroom_workload_messages",
@@ -112,7 +114,7 @@ func (c *PlanCollector) Describe(out chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		demandReplicas, ceilingReplicas, targetReplicas, currentReplicas, gatedPods, grantedConnections,
-		observedPerPod, messages, limited, workloadInfo, readingTimestamp,
+		declaredPerPod, observedPerPod, messages, limited, workloadInfo, readingTimestamp,
 	} {
 		out <- d
 	}
@@ -169,6 +171,7 @@ func collectWorkload(out chan<- prometheus.Metric, d *Decision, w *policy.Worklo
 	for _, u := range w.Uses {
 		database := []string{namespace, name, u.Database.Namespace, u.Database.Name}
 		gauge(out, grantedConnections, float64(u.Granted), database...)
+		gauge(out, declaredPerPod, float64(u.Declared), database...)
 		if !u.ObservedKnown || w.Holding == 0 {
 			continue
 		}
