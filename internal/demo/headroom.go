@@ -16,6 +16,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/keda-headroom/headroom/internal/lines"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler"
@@ -101,7 +102,7 @@ func startHeadroom(ctx context.Context, path, dir string, document []byte, dsn, 
 	h := &headroom{}
 	serving := make(chan struct{})
 	var once sync.Once
-	line := &lineWriter{line: func(line []byte) {
+	line := &lines.Writer{Line: func(line []byte) {
 		var said struct{ Msg, GRPC, HTTP string }
 		if json.Unmarshal(line, &said) == nil && said.Msg == "serving" {
 			once.Do(func() {

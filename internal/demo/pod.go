@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/keda-headroom/headroom/internal/lines"
 	"github.com/keda-headroom/headroom/internal/worker"
 	"github.com/keda-headroom/headroom/metrics"
 )
@@ -73,7 +74,7 @@ func (p *pod) runOnce(o podOptions, address string) {
 	}
 	cmd := exec.CommandContext(context.Background(), o.command[0], o.command[1:]...)
 	cmd.WaitDelay = time.Second
-	cmd.Stdout = &lineWriter{line: func(line []byte) {
+	cmd.Stdout = &lines.Writer{Line: func(line []byte) {
 		var e worker.Event
 		if json.Unmarshal(line, &e) != nil {
 			e = worker.Event{Kind: worker.Failed, At: time.Now(), Text: "a worker wrote: " + string(line)}
@@ -83,7 +84,7 @@ func (p *pod) runOnce(o podOptions, address string) {
 		}
 		o.event(e)
 	}}
-	cmd.Stderr = &lineWriter{line: func(line []byte) {
+	cmd.Stderr = &lines.Writer{Line: func(line []byte) {
 		o.event(worker.Event{Kind: worker.Failed, At: time.Now(), Text: string(line)})
 	}}
 	// What the worker reads ends when we end, however that comes about.
