@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -75,12 +76,23 @@ type Plans struct {
 	At time.Time `json:"at,omitzero"`
 	// Plans are ordered by the name of their group.
 	Plans []policy.Plan `json:"plans"`
+	// Read is when each database's last good reading began, as of the plans. One
+	// that was never read is left out.
+	Read map[metrics.ID]time.Time `json:"read,omitempty"`
 }
 
 func plans(w http.ResponseWriter, state *State) {
 	out := Plans{At: state.At, Plans: make([]policy.Plan, 0, len(state.Decisions))}
 	for _, d := range state.Decisions {
 		out.Plans = append(out.Plans, d.Plan)
+		for id, reading := range d.Snapshot.Databases {
+			if began := reading.Began(); !began.IsZero() {
+				if out.Read == nil {
+					out.Read = map[metrics.ID]time.Time{}
+				}
+				out.Read[id] = began
+			}
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -58,6 +58,7 @@ the database can connect.`,
 		newLintCommand(),
 		newTestCommand(),
 		newWhyCommand(),
+		newStatusCommand(),
 		newVersionCommand(),
 	)
 	return root

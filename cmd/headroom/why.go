@@ -3,20 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keda-headroom/headroom/cmd/headroom/why"
 	"github.com/keda-headroom/headroom/internal/buildinfo"
+	"github.com/keda-headroom/headroom/internal/serverclient"
 )
 
 func newWhyCommand() *cobra.Command {
-	options := why.Options{Server: os.Getenv("HEADROOM_SERVER"), Output: "table", Timeout: 30 * time.Second, Namespace: "default"}
-	if options.Server == "" {
-		options.Server = why.DefaultServer
-	}
+	options := why.Options{Client: serverclient.New(), Output: "table", Namespace: "default"}
 	c := &cobra.Command{
 		Use:     "why WORKLOAD",
 		Aliases: []string{"explain"},
@@ -26,12 +22,16 @@ from the queue's demand to it, the account of every limit on its databases, and
 for each input the smallest change of it alone that would add a replica. What
 would change is found by deciding again with the change made.
 
-It asks a running server. With --at it asks for the decision that was in force at
+It asks a running server, by the URL of its HTTP port or through a cluster's API
+server. With --at it asks for the decision that was in force at
 an earlier time, which the server keeps as far as its recording goes back. With
 --recording it reads the recording from a directory; no server is needed.
 
 WORKLOAD is NAME or NAMESPACE/NAME.`,
 		Example: `  headroom why order-workers -n shop
+
+  # Through the cluster of a kubeconfig's context
+  headroom why shop/order-workers --context production
 
   # Ten minutes ago, and at a time of today
   headroom why shop/order-workers --at -10m
@@ -52,6 +52,9 @@ WORKLOAD is NAME or NAMESPACE/NAME.`,
 			if c.Flags().Changed("server") && options.Recording != "" {
 				return usageError{errors.New("expected --server or --recording, found both")}
 			}
+			if err := options.Client.Choose(c.Flags()); err != nil {
+				return usageError{err}
+			}
 			options.Workload, options.Out, options.Program = args[0], c.OutOrStdout(), buildinfo.Get().Version
 			if err := options.Validate(); err != nil {
 				return usageError{err}
@@ -63,9 +66,8 @@ WORKLOAD is NAME or NAMESPACE/NAME.`,
 	flags.SortFlags = false
 	flags.StringVarP(&options.Namespace, "namespace", "n", options.Namespace, "namespace of the workload")
 	flags.StringVar(&options.At, "at", "", `time to ask about: RFC 3339, "15:04" or "15:04:05" today, or "-10m"; now if left out`)
-	flags.StringVar(&options.Server, "server", options.Server, "URL of the server's HTTP port; HEADROOM_SERVER in the environment is its default")
+	options.Client.Add(flags)
 	flags.StringVar(&options.Recording, "recording", "", "directory of a recording, to ask instead of a server")
 	flags.StringVarP(&options.Output, "output", "o", options.Output, "table, json or yaml")
-	flags.DurationVar(&options.Timeout, "request-timeout", options.Timeout, "how long the server may take; 0 is for ever")
 	return c
 }

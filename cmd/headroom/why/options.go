@@ -6,16 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"time"
 
+	"github.com/keda-headroom/headroom/internal/serverclient"
 	"github.com/keda-headroom/headroom/metrics"
 )
-
-// DefaultServer is where a server on this machine, or behind a port-forward,
-// answers.
-const DefaultServer = "http://127.0.0.1:8080"
 
 // Options are the command's arguments.
 type Options struct {
@@ -24,13 +20,11 @@ type Options struct {
 	Namespace string
 	// At is the time to ask about, as ParseAt takes it; "" is now.
 	At string
-	// Server is the URL of a server, Recording a directory that is read instead.
-	Server    string
+	// Client asks the server; Recording is a directory that is read instead.
+	Client    serverclient.Client
 	Recording string
 	// Output is table, json or yaml.
 	Output string
-	// Timeout bounds a request; 0 does not.
-	Timeout time.Duration
 
 	// Out gets the answer. Program is the version of this program.
 	Out     io.Writer
@@ -48,8 +42,10 @@ func (o Options) Validate() error {
 	if _, err := ParseAt(o.At, o.now()); err != nil {
 		all = append(all, fmt.Errorf("--at: %w", err))
 	}
-	if u, err := url.Parse(o.Server); o.Recording == "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
-		all = append(all, fmt.Errorf("--server: expected a URL such as %s, found %q", DefaultServer, o.Server))
+	if o.Recording == "" {
+		if err := o.Client.Validate(); err != nil {
+			all = append(all, err)
+		}
 	}
 	if o.Output != "table" && o.Output != "json" && o.Output != "yaml" {
 		all = append(all, fmt.Errorf("--output: expected table, json or yaml, found %q", o.Output))

@@ -17,6 +17,7 @@ import (
 
 	command "github.com/keda-headroom/headroom/cmd/headroom/why"
 	"github.com/keda-headroom/headroom/internal/intorpercent"
+	"github.com/keda-headroom/headroom/internal/serverclient"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler/recording"
@@ -89,8 +90,8 @@ func run(t *testing.T, o command.Options) (string, error) {
 	if o.Output == "" {
 		o.Output = "table"
 	}
-	if o.Server == "" {
-		o.Server = command.DefaultServer
+	if o.Client.Server == "" {
+		o.Client.Server = serverclient.DefaultServer
 	}
 	o.Now = func() time.Time { return start.Add(10 * time.Minute) }
 	if err := o.Validate(); err != nil {
@@ -99,6 +100,8 @@ func run(t *testing.T, o command.Options) (string, error) {
 	err := command.Run(context.Background(), o)
 	return out.String(), err
 }
+
+func at(url string) serverclient.Client { return serverclient.Client{Server: url} }
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()
@@ -174,7 +177,7 @@ func TestFromAServer(t *testing.T) {
 	}))
 	defer server.Close()
 
-	out, err := run(t, command.Options{Server: server.URL + "/", Workload: workers.String()})
+	out, err := run(t, command.Options{Client: at(server.URL + "/"), Workload: workers.String()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,26 +185,26 @@ func TestFromAServer(t *testing.T) {
 	if asked != "/v1/why?workload=shop%2Forder-workers" {
 		t.Errorf("asked for %s", asked)
 	}
-	if _, err := run(t, command.Options{Server: server.URL, Workload: workers.String(), At: "-10m"}); err != nil || asked != "/v1/why?at=2026-03-01T12%3A00%3A00Z&workload=shop%2Forder-workers" {
+	if _, err := run(t, command.Options{Client: at(server.URL), Workload: workers.String(), At: "-10m"}); err != nil || asked != "/v1/why?at=2026-03-01T12%3A00%3A00Z&workload=shop%2Forder-workers" {
 		t.Errorf("asked for %s: %v", asked, err)
 	}
 	for workload, want := range map[string]string{
 		"shop/nobody": "no such workload",
-		"shop/odd":    "expected an explanation from " + server.URL + ", found something else",
+		"shop/odd":    "expected an answer of /v1/why?workload=shop%2Fodd from " + server.URL + ", found something else",
 		"shop/gone":   "expected an answer from " + server.URL + ", found 502 Bad Gateway: is it a Headroom server's HTTP port?",
 	} {
-		if _, err := run(t, command.Options{Server: server.URL, Workload: workload}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := run(t, command.Options{Client: at(server.URL), Workload: workload}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %s", workload, err, want)
 		}
 	}
 	server.Close()
-	if _, err := run(t, command.Options{Server: server.URL, Workload: workers.String()}); err == nil || !strings.Contains(err.Error(), "port-forward") {
+	if _, err := run(t, command.Options{Client: at(server.URL), Workload: workers.String()}); err == nil || !strings.Contains(err.Error(), "port-forward") {
 		t.Errorf("unexpected: %v", err)
 	}
 }
 
 func TestWhatCannotBeAsked(t *testing.T) {
-	_, err := run(t, command.Options{Workload: "a/b/c", At: "13:00", Server: "localhost", Output: "xml"})
+	_, err := run(t, command.Options{Workload: "a/b/c", At: "13:00", Client: at("localhost"), Output: "xml"})
 	if err == nil {
 		t.Fatal("expected every mistake to be told")
 	}
