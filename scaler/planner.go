@@ -43,6 +43,10 @@ type PlannerOptions struct {
 	Readings Readings
 	// Recorder is told of every decision; nil tells nobody.
 	Recorder Recorder
+	// Ledger returns what was remembered over a restart, for the first plan; nil
+	// is nothing. It is called once, when the first policy is in force, and must
+	// not wait.
+	Ledger func() policy.Ledger
 	// Planned is told how long each round of decisions took. It must not wait.
 	Planned func(duration time.Duration)
 	// Interval is the longest time between two plans and Gap the shortest, 0 for
@@ -103,6 +107,9 @@ func (p *Planner) Run(ctx context.Context) {
 	var inForce *policy.Set
 	for {
 		if set := p.set.Load(); set != nil {
+			if inForce == nil && p.options.Ledger != nil {
+				ledger = p.options.Ledger()
+			}
 			if set != inForce {
 				p.options.Readings.Use(*set)
 				ledger = forget(ledger, *set)
