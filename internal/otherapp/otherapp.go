@@ -22,7 +22,8 @@ type Options struct {
 	Address string
 	// Name is the application_name of its sessions, "" for "web".
 	Name string
-	// Held is how many connections it keeps open all the time.
+	// Held is how many connections it keeps open all the time. Those that the
+	// server closes are opened again.
 	Held int
 	// ShortEvery is how often it opens a short connection: a cron job, a health
 	// check, a pool that grows; 0 for never.
@@ -68,8 +69,8 @@ func Start(ctx context.Context, o Options) (*App, error) {
 			conn, err := a.connect(a.ctx)
 			opened <- err
 			if err == nil {
-				<-a.ctx.Done()
-				a.disconnect(conn)
+				a.keep(a.ctx, conn)
+				a.hold(a.ctx) // what was lost is opened again
 			}
 		})
 	}
@@ -135,15 +136,14 @@ func (a *App) Leak(ctx context.Context, every time.Duration, most int) {
 	<-ctx.Done()
 }
 
-// hold opens one connection, however often it is refused, and closes it when
-// ctx ends.
+// hold opens one connection, however often it is refused or lost, and closes it
+// when ctx ends.
 func (a *App) hold(ctx context.Context) {
 	for ctx.Err() == nil {
 		conn, err := a.connect(ctx)
 		if err == nil {
-			<-ctx.Done()
-			a.disconnect(conn)
-			return
+			a.keep(ctx, conn)
+			continue
 		}
 		timer := time.NewTimer(retry)
 		select {
@@ -152,6 +152,17 @@ func (a *App) hold(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// keep keeps a connection open until ctx ends or the server closes it.
+func (a *App) keep(ctx context.Context, conn *pgx.Conn) {
+	for ctx.Err() == nil {
+		// Nobody notifies: it returns when the connection has ended.
+		if err := conn.PgConn().WaitForNotification(ctx); err != nil {
+			break
+		}
+	}
+	a.disconnect(conn)
 }
 
 // knock opens short connections.

@@ -78,3 +78,33 @@ func TestCountsAreTheServers(t *testing.T) {
 		t.Errorf("7 connections of 6: %v, want refusals", err)
 	}
 }
+
+// After a restart of the server all that it held is opened again.
+func TestWhatIsLostIsOpenedAgain(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, map[string]string{"max_connections": "12", "superuser_reserved_connections": "2"})
+	pgtest.Exec(t, server, "CREATE ROLE web LOGIN")
+	app, err := otherapp.Start(t.Context(), otherapp.Options{DSN: server.DSN("web", "postgres"), Held: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.Stop()
+	spiked := make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		defer close(spiked)
+		app.Spike(ctx, 2, time.Hour)
+	}()
+	eventually(t, "a spike", func() bool { return app.Counts().Open == 5 })
+	attempts := app.Counts().Attempts
+	if err := server.Restart(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "five new connections", func() bool {
+		c := app.Counts()
+		return c.Open == 5 && c.Attempts >= attempts+5
+	})
+	stop()
+	<-spiked
+	eventually(t, "the end of the spike", func() bool { return app.Counts().Open == 3 })
+}
