@@ -165,7 +165,7 @@ func collectWorkload(out chan<- prometheus.Metric, d *Decision, w *policy.Worklo
 		gauge(out, currentReplicas, float64(w.Replicas), namespace, name)
 		gauge(out, gatedPods, float64(w.Gated), namespace, name)
 	}
-	if limits(w.Reason) {
+	if Limits(w.Reason) {
 		gauge(out, limited, 1, namespace, name, string(w.Reason))
 	}
 	for _, u := range w.Uses {
@@ -187,9 +187,9 @@ func collectWorkload(out chan<- prometheus.Metric, d *Decision, w *policy.Worklo
 	}
 }
 
-// limits reports whether a reason keeps a target from following demand. A minimum
+// Limits reports whether a reason keeps a target from following demand. A minimum
 // or an earlier demand that is still followed only hold it up.
-func limits(r policy.Reason) bool {
+func Limits(r policy.Reason) bool {
 	return r != policy.Demand && r != policy.MinReplicas && r != policy.ScaleDownStabilization
 }
 

@@ -137,7 +137,7 @@ func TestARestartForgetsNothingThatMatters(t *testing.T) {
 				t.Fatal(err)
 			}
 			if all := fmt.Sprint(object); strings.Contains(all, "hunter2") || strings.Contains(all, "10.0.0.9") || object.Labels[Label] != "true" {
-				t.Errorf("expected a labelled object without comments and sessions, found %s", all)
+				t.Errorf("expected a labeled object without comments and sessions, found %s", all)
 			}
 			if text := object.Data[planKey]; !strings.Contains(text, "platform/orders-db server: limit 50") || !strings.Contains(text, "workload shop/order-workers") {
 				t.Errorf("expected the plan in short, found %s", text)

@@ -1,0 +1,20 @@
+// Package events tells what changed between plans, and what became of policies,
+// as Kubernetes Events on the objects that it is about:
+//
+//	on a ScaledObject or ScaledJob
+//	  TargetLimited             the target does not follow demand, and why
+//	  TargetRecovered           it does again
+//	  ConnectionsUnderdeclared  a pod holds more than its policy declares
+//	  CapBypassed               replicas stay above the ceiling
+//	on the ConfigMap that describes it
+//	  DatabaseUnreachable       no usable reading of a database
+//	  PolicyAccepted, PolicyRejected, PolicyConflict
+//
+// Each says the decision's own sentence. What flickers is not told: a state has to
+// last, and the same event comes at most once a minute for one object. Of a
+// workload in mode Observe only what its set-up risks is told, since its target is
+// nobody's.
+//
+// It needs, by a ClusterRole because events stand beside their objects: create
+// and patch on events of the group events.k8s.io.
+package events
