@@ -144,7 +144,7 @@ func (s *source) deployment(id metrics.ID, l *looked) (workload, error) {
 	}
 	d, ok := t.deployments.get(id.Namespace, id.Name)
 	if !ok {
-		return workload{}, fmt.Errorf("Deployment %s not found", id) //nolint:staticcheck // a kind is written like that
+		return workload{}, fmt.Errorf("Deployment %s not found", id)
 	}
 	return workload{
 		Fleet: metrics.Fleet{
@@ -185,7 +185,7 @@ func (s *source) statefulSet(id metrics.ID, l *looked) (workload, error) {
 	}
 	set, ok := t.statefulSets.get(id.Namespace, id.Name)
 	if !ok {
-		return workload{}, fmt.Errorf("StatefulSet %s not found", id) //nolint:staticcheck // a kind is written like that
+		return workload{}, fmt.Errorf("StatefulSet %s not found", id)
 	}
 	l.below(set.uid)
 	return workload{

@@ -8,8 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-
-	"github.com/keda-headroom/headroom/metrics"
 )
 
 // typedAs is a projection of objects of one type.
@@ -81,11 +79,6 @@ func matching(all map[string]string, prefixes []string) map[string]string {
 		}
 	}
 	return kept
-}
-
-// idOf names an object.
-func idOf(about metav1.Object) metrics.ID {
-	return metrics.ID{Namespace: about.GetNamespace(), Name: about.GetName()}
 }
 
 // count returns the number that a pointer leads to, or what it is by default. A
