@@ -30,7 +30,7 @@ func invented(s, c, parameters string, seed int, change func(*result.Result)) re
 		Machine:  result.Machine{Cores: 2, MemoryGiB: 7.6, Lanes: 5, Load: 2.5, Busy: 0.75, Late: 0.125},
 		Usable:   97, PeakUsed: 87, Drained: true, DrainSeconds: 100 + float64(seed), FixedDrainSeconds: 100,
 		Messages: 1800, Handled: 1800, PodSeconds: 1400, PeakPods: 14, Turns: 1, OtherAttempts: 200,
-		AutoscalerConnections: 1, AutoscalerAWSCalls: 20,
+		AutoscalerConnections: 1, AutoscalerAWSCalls: 20, Seconds: 120,
 		Samples: result.Series{EverySeconds: 1},
 	}
 	for i := range 240 {

@@ -86,10 +86,10 @@ func (s summary) drainCell() string {
 func (s summary) autoscaler() string {
 	connections := s.of(func(r result.Result) float64 { return float64(r.AutoscalerConnections) })
 	calls := s.of(func(r result.Result) float64 {
-		if r.DrainSeconds <= 0 {
+		if r.Seconds <= 0 {
 			return 0
 		}
-		return float64(r.AutoscalerAWSCalls) * 60 / r.DrainSeconds
+		return float64(r.AutoscalerAWSCalls) * 60 / r.Seconds
 	})
 	return fmt.Sprintf("%s, %s/min", whole(connections), whole(calls))
 }

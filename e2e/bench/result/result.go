@@ -46,6 +46,8 @@ type Result struct {
 	// Turns are the changes of direction of spec.replicas, of all fleets.
 	Turns int `json:"turns"`
 
+	// Seconds is how long the run was watched.
+	Seconds float64 `json:"seconds"`
 	// AutoscalerConnections are the most that the autoscaler held at a time,
 	// AutoscalerAWSCalls its requests to SQS.
 	AutoscalerConnections int `json:"autoscalerConnections"`

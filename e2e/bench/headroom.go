@@ -1,0 +1,168 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/keda-headroom/headroom/e2e/cluster"
+	"github.com/keda-headroom/headroom/e2e/node"
+	"github.com/keda-headroom/headroom/internal/tcpforward"
+)
+
+const (
+	headroomNamespace = "headroom"
+	headroomImage     = "ghcr.io/keda-headroom/headroom"
+	headroomPort      = "6000"
+)
+
+// headroomService is Headroom in the cluster, from its own manifests, at an
+// address that stays.
+type headroomService struct {
+	cluster *cluster.Cluster
+	node    *node.Node
+	forward *tcpforward.Forwarder
+	unwatch context.CancelFunc
+}
+
+// installHeadroom installs Headroom, and returns when it is ready.
+func (s *stage) installHeadroom(ctx context.Context) error {
+	if s.service != nil {
+		return nil
+	}
+	root, err := manifestsDir()
+	if err != nil {
+		return err
+	}
+	h := &headroomService{cluster: s.cluster}
+	s.service = h
+	if h.node, err = s.startNode(ctx, "headroom", nodeOf{}); err != nil {
+		return err
+	}
+	if h.forward, err = tcpforward.Listen("127.0.0.1:1"); err != nil {
+		return err
+	}
+	if err := h.follow(ctx); err != nil {
+		return err
+	}
+	if err := s.cluster.ApplyKustomization(ctx, root); err != nil {
+		return err
+	}
+	return h.awaitReady(ctx)
+}
+
+// manifestsDir is where Headroom's manifests are, seen from the directory of the
+// module or of one of its packages.
+func manifestsDir() (string, error) {
+	for _, up := range []string{"..", filepath.Join("..", "..")} {
+		dir := filepath.Join(up, "manifests", "base")
+		if _, err := os.Stat(dir); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("expected manifests/base beside the directory e2e: run it there")
+}
+
+// address is where KEDA finds Headroom.
+func (h *headroomService) address() string { return h.forward.Addr() }
+
+// follow leads the address to the pod that is ready, or to nobody.
+func (h *headroomService) follow(ctx context.Context) error {
+	following, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	h.unwatch = unwatch
+	factory := informers.NewSharedInformerFactoryWithOptions(h.cluster.Client(), 0, informers.WithNamespace(headroomNamespace))
+	pods := factory.Core().V1().Pods()
+	lead := func() {
+		for _, o := range pods.Informer().GetStore().List() {
+			if pod, is := o.(*corev1.Pod); is && pod.Status.PodIP != "" && podReady(pod) {
+				_ = h.forward.SetTarget(net.JoinHostPort(pod.Status.PodIP, headroomPort)) // fails when closed
+				return
+			}
+		}
+		_ = h.forward.Refuse() // fails when closed
+		h.forward.DropConnections()
+	}
+	if _, err := pods.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { lead() }, UpdateFunc: func(any, any) { lead() }, DeleteFunc: func(any) { lead() },
+	}); err != nil {
+		return err
+	}
+	factory.Start(following.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), pods.Informer().HasSynced) {
+		return errors.Join(errors.New("follow Headroom's pods: never heard of any"), context.Cause(ctx))
+	}
+	return nil
+}
+
+func podReady(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp != nil {
+		return false
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+const readyTimeout = 2 * time.Minute
+
+func (h *headroomService) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready within %s: see %s", readyTimeout, h.node.Logs()))
+	defer cancel()
+	return wait(ctx, "Headroom to be ready", func() (bool, error) {
+		d, err := h.cluster.Client().AppsV1().Deployments(headroomNamespace).Get(ctx, "headroom", metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		return d.Status.ObservedGeneration == d.Generation && d.Status.ReadyReplicas == 1, nil
+	})
+}
+
+// restartHeadroom takes Headroom away and brings it back at a moment.
+func (s *stage) restartHeadroom(ctx context.Context, back time.Time) error {
+	if s.service == nil {
+		return nil // nobody of this run needs it
+	}
+	if err := s.service.scale(ctx, 0); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.log, "    headroom is away")
+	sleepUntil(ctx, back)
+	if err := s.service.scale(context.WithoutCancel(ctx), 1); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.log, "    headroom is back")
+	return nil
+}
+
+func (h *headroomService) scale(ctx context.Context, replicas int) error {
+	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
+	_, err := h.cluster.Client().AppsV1().Deployments(headroomNamespace).Patch(ctx, "headroom", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
+	return err
+}
+
+func (h *headroomService) close() error {
+	var errs []error
+	if h.unwatch != nil {
+		h.unwatch()
+	}
+	if h.forward != nil {
+		errs = append(errs, h.forward.Close())
+	}
+	if h.node != nil {
+		errs = append(errs, h.node.Close())
+	}
+	return errors.Join(errs...)
+}
