@@ -34,10 +34,10 @@ func digest(texts ...string) string {
 // lock makes dir and keeps others out of it, until unlock is called or the process
 // ends.
 func lock(ctx context.Context, dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func goBuild(ctx context.Context, progress io.Writer, dir, importPath, output, l
 	if linkerFlags != "" {
 		args = append(args, "-ldflags", linkerFlags)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, importPath)...) //nolint:gosec // constants and paths of this repository
+	cmd := exec.CommandContext(ctx, "go", append(args, importPath)...)
 	cmd.Dir = dir
 	cmd.WaitDelay = 10 * time.Second // compilers that outlive the go command
 	stderr, err := cmd.StderrPipe()

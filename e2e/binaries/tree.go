@@ -48,7 +48,7 @@ func (t tree) moduleOf(importPath string) string {
 // goOutput runs the go command in dir, "" for the working directory, and returns what it
 // prints, without the last newline.
 func goOutput(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // constants, module paths and our own directories
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

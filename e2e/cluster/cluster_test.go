@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/keda-headroom/headroom/e2e/cluster"
 )
@@ -17,7 +18,7 @@ import (
 func node(t *testing.T, c *cluster.Cluster, name string) {
 	t.Helper()
 	nodes := c.Client().CoreV1().Nodes()
-	made, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	_, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,14 +27,23 @@ func node(t *testing.T, c *cluster.Cluster, name string) {
 			t.Error(err)
 		}
 	})
-	made.Status = corev1.NodeStatus{
+	status := corev1.NodeStatus{
 		Conditions: []corev1.NodeCondition{{
 			Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady",
 			LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
 		}},
 		Allocatable: resources(), Capacity: resources(),
 	}
-	if _, err := nodes.UpdateStatus(t.Context(), made, metav1.UpdateOptions{}); err != nil {
+	// Controllers write to it meanwhile.
+	if err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		found, err := nodes.Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		found.Status = status
+		_, err = nodes.UpdateStatus(t.Context(), found, metav1.UpdateOptions{})
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/keda-headroom/headroom/e2e/process"
 )
 
-// stopGrace is the time that a component has to end in order.
-const stopGrace = 20 * time.Second
+// stopGrace is the time that a component has to end in order. The API server would
+// use more of it: it waits for those that watch.
+const stopGrace = 5 * time.Second
 
 // Component is one program of a cluster. Its methods may be called from several
 // goroutines.
@@ -61,7 +62,7 @@ func (c *Component) Start(ctx context.Context) error {
 		c.process = started
 	}
 	if err := c.awaitReady(ctx, c.process); err != nil {
-		return errors.Join(fmt.Errorf("start %s: %w; the end of %s:", c.name, err, c.log), c.tail())
+		return errors.Join(fmt.Errorf("start %s: %w; the end of %s says", c.name, err, c.log), c.tail())
 	}
 	return nil
 }
@@ -71,7 +72,7 @@ func (c *Component) launch() (*process.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(c.program, c.args...) //nolint:gosec,noctx // our own programs; they end by Stop and Close
+	cmd := exec.Command(c.program, c.args...) //nolint:noctx // it ends by Stop and Close
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	started, err := process.Start(cmd)
@@ -108,7 +109,7 @@ func (c *Component) awaitReady(ctx context.Context, p *process.Process) error {
 // errEnded tells an end with status 0 from none.
 var errEnded = errors.New("expected it to go on")
 
-// Stop ends a component in order, or by force if that takes longer than 20 s or
+// Stop ends a component in order, or by force if that takes longer than 5 s or
 // than ctx allows. Stopping one that is stopped does nothing.
 func (c *Component) Stop(ctx context.Context) error {
 	c.mu.Lock()

@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/keda-headroom/headroom/e2e/cluster"
 )
@@ -91,6 +90,9 @@ func TestStartSaysWhatWentWrong(t *testing.T) {
 func TestWaitForSaysWhatItWaitedFor(t *testing.T) {
 	missing := errors.New("found 2 of 3")
 	err := cluster.WaitFor(t.Context(), 50*time.Millisecond, "three of them", func(context.Context) (bool, error) { return false, missing })
+	if err := cluster.WaitFor(t.Context(), patience, "nothing", func(context.Context) (bool, error) { return true, missing }); err != nil {
+		t.Error(err)
+	}
 	if !errors.Is(err, missing) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "three of them") {
 		t.Errorf("got %v", err)
 	}

@@ -11,11 +11,14 @@ import (
 const pollInterval = 100 * time.Millisecond
 
 // WaitFor looks at condition until it holds, and fails after timeout or when ctx ends.
-// An error of condition is not the end, but the last one is in the failure, after
-// what was waited for.
+// An error of condition is neither the end nor a condition that doesn't hold: it says
+// what was found, and the last one is in the failure, after what was waited for.
 func WaitFor(ctx context.Context, timeout time.Duration, what string, condition func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	// Canceled, without a deadline that clients would give up ahead of, in their words.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
 	begin := time.Now()
 	if err := waitFor(ctx, what, condition); err != nil {
 		return fmt.Errorf("%w (after %s)", err, time.Since(begin).Round(100*time.Millisecond))
@@ -30,7 +33,7 @@ func waitFor(ctx context.Context, what string, condition func(context.Context) (
 	var last error
 	for {
 		done, err := condition(ctx)
-		if done && err == nil {
+		if done {
 			return nil
 		}
 		// What the end of ctx did to the last look says nothing.
