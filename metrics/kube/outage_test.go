@@ -30,7 +30,8 @@ func withPods(want ...string) func(fleet.State, error) bool {
 func TestTheAPIServerIsAway(t *testing.T) {
 	server := newAPIServer(t)
 	server.ordersFleet()
-	c := server.start(Options{})
+	var log lockedBuffer
+	c := server.start(Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	source := c.Fleets(ordersByScaledObject)
 	eventually(t, c, source, "the first reading", withPods("a", "b", "c"))
 
@@ -70,6 +71,11 @@ func TestTheAPIServerIsAway(t *testing.T) {
 	server.change(func() { server.oldest = len(server.events) })
 	server.plug()
 	eventually(t, c, source, "a list", withPods("d", "e"))
+
+	// However long it takes, one line says that it began for each kind, and why.
+	if strings.Contains(log.String(), "https://") {
+		t.Errorf("the log holds URLs:\n%s", log.String())
+	}
 }
 
 // TestAWatchThatDoesNotOpen has the API server answer everything but one watch:

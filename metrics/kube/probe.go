@@ -119,7 +119,7 @@ func (p *probe) request(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("no answer to GET /readyz within %s", probeTimeout)
 		}
-		return err
+		return withoutURL(err)
 	case apierrors.IsInternalError(err) || status >= 500:
 		words := strings.Join(strings.Fields(string(body)), " ")
 		if len(words) > 200 {

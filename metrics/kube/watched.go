@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
 
@@ -193,7 +194,7 @@ func (w *watched) problem() error {
 	case apierrors.IsForbidden(w.err):
 		return fmt.Errorf("needs permission to list and watch %s in all namespaces: %s", w.resource(), said(w.err))
 	}
-	return fmt.Errorf("listing and watching %s: %w", w.resource(), w.err)
+	return fmt.Errorf("listing and watching %s: %w", w.resource(), withoutURL(w.err))
 }
 
 // resource names the kind as RBAC does: "scaledobjects.keda.sh".
@@ -202,6 +203,14 @@ func (w *watched) resource() string {
 		return w.kind
 	}
 	return w.kind + "." + w.group
+}
+
+// withoutURL leaves out the URL of a request: it is long, and never the same.
+func withoutURL(err error) error {
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 // said returns the API server's own words.
