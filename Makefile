@@ -14,12 +14,16 @@ UNREACHABLE ?= fail
 # More arguments for go test, as in ARGS='-run TestDecide -v'.
 ARGS ?=
 
+# Of e2e-update, as in v1.37.0 and v2.22.0: what isn't given stays as it is.
+KUBERNETES ?=
+KEDA ?=
+
 TOOLS := $(CURDIR)/.cache/tools
 
 .PHONY: help
 help: ## Explain the targets
 	@printf 'make TARGET [NAME=VALUE ...]\n\n'
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@printf '\nTests and demo start private PostgreSQL servers. Where PostgreSQL is missing it is\ninstalled on Debian and Ubuntu by root; others are told what to install.\n'
 
 .PHONY: build
@@ -39,10 +43,30 @@ test: ## Run all tests, with the race detector (ARGS='-run TestDecide -v')
 	@.ci/install postgresql cc
 	go test -race -p 4 -timeout 20m $(or $(ARGS),-skip '^TestFaults$$') ./...
 	$(if $(ARGS),,@$(MAKE) --no-print-directory simulation)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-manifests)
+
+# In a module of their own, so that Headroom's needs neither kustomize nor Prometheus.
+.PHONY: test-manifests
+test-manifests: ## Build manifests, play alerts, hold dashboard, permissions and examples to what is there
+	go -C manifests/tests test -timeout 20m ./...
 
 .PHONY: simulation
 simulation: ## Play 10,000 random schedules, and those again with mistakes seeded into the decision
 	GOGC=400 go test -timeout 20m -count=1 -v -run 'TestClosedLoop|TestFaults' ./internal/simulation
+
+# A real control plane, KEDA, PostgreSQL and workers, as child processes.
+.PHONY: e2e
+e2e: e2e-build ## Run the end-to-end tests (ARGS='-run TestKEDA -v ./cluster')
+	@.ci/install postgresql
+	go -C e2e test -timeout 30m $(or $(ARGS),./...)
+
+.PHONY: e2e-build
+e2e-build: ## Build the control plane and KEDA that they run on: 15 minutes, once for each version
+	go -C e2e run ./cmd/build
+
+.PHONY: e2e-update
+e2e-update: ## Move them to other versions (KUBERNETES=v1.37.0 KEDA=v2.22.0)
+	go -C e2e run ./cmd/update --kubernetes '$(KUBERNETES)' --keda '$(KEDA)'
 
 .PHONY: check-purity
 check-purity: ## Fail where packages policy or metrics depend on anything that does I/O, and say through what

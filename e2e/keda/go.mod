@@ -1,6 +1,7 @@
 // KEDA, as published, with its own dependencies at its own versions, for the
 // end-to-end tests: its operator, metrics adapter and admission webhooks run there,
-// and its client code is run against Headroom.
+// and its client code is run against Headroom. Replacements and exclusions are KEDA's
+// own.
 module github.com/keda-headroom/headroom/e2e/keda
 
 go 1.26.8
@@ -336,7 +337,6 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-// KEDA's own.
 replace github.com/nexus-rpc/nexus-proto-annotations v0.1.0 => github.com/nexus-rpc/nexus-proto-annotations v0.1.1-0.20260629224316-835bd8d49cb4
 
 exclude github.com/go-chi/chi/v5 v5.2.3
