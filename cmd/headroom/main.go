@@ -59,6 +59,7 @@ the database can connect.`,
 		newTestCommand(),
 		newWhyCommand(),
 		newStatusCommand(),
+		newAuditCommand(),
 		newVersionCommand(),
 	)
 	return root

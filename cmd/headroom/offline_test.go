@@ -43,6 +43,19 @@ func TestOfflineCommands(t *testing.T) {
 		{[]string{"lint", "--fail-on", "info", good}, 2, "", `--fail-on: expected error or warning, found "info"`},
 		{[]string{"lint", "-o", "xml", good}, 2, "", "--output: expected table, json, yaml, sarif or junit"},
 
+		{[]string{"lint", good, "--context", "a"}, 2, "", "expected FILE or a cluster"},
+		{[]string{"lint", "-n", "a", "-A"}, 2, "", "expected --namespace or --all-namespaces, found both"},
+		{[]string{"lint", "--kubeconfig", missing}, 1, "", "missing.yaml"},
+
+		{[]string{"audit", "--connections-per-pod", "0"}, 2, "", "--connections-per-pod: expected 1 to 1000000, found 0"},
+		{[]string{"audit", "--kubeconfig", missing}, 1, "", "missing.yaml"},
+		{[]string{"audit", "now"}, 2, "", `expected no arguments, found "now"`},
+
+		{[]string{"status", "--server", "http://127.0.0.1:1"}, 1, "", "ask the server"},
+		{[]string{"status", "--server", "http://127.0.0.1:1", "--context", "a"}, 2, "", "expected --server or a cluster"},
+		{[]string{"status", "--kubeconfig", missing}, 1, "", "missing.yaml"},
+		{[]string{"why", "a/b", "--kubeconfig", missing}, 1, "", "missing.yaml"},
+
 		{[]string{"test", tests}, 0, "6 passed, 0 failed", ""},
 		{[]string{"test", tests, "--run", "burst"}, 0, "1 passed, 0 failed", ""},
 		{[]string{"test", failing}, 1, "target: expected 14, found 13", ""},

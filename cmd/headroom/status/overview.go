@@ -22,8 +22,8 @@ type Database struct {
 	ID metrics.ID `json:"id"`
 	// Read is when the last good reading began, left out where there was none.
 	Read time.Time `json:"read,omitzero"`
-	// Unknown says why there is no usable reading, Starting how long others must
-	// still be watched.
+	// Unknown says why there is no usable reading, Starting for how long others
+	// have been watched where that is not yet long enough.
 	Unknown  string `json:"unknown,omitempty"`
 	Starting string `json:"starting,omitempty"`
 	// Constraints are its limits; empty where the reading is unknown.

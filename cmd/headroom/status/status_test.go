@@ -48,7 +48,7 @@ var plans = scaler.Plans{
 		},
 		{
 			Group:     "billing/ledger",
-			Databases: []policy.DatabasePlan{{ID: id("billing", "ledger"), Unknown: "last read 40s ago, older than the 10s allowed: connection refused", Starting: "2m0s more"}},
+			Databases: []policy.DatabasePlan{{ID: id("billing", "ledger"), Unknown: "last read 40s ago, older than the 10s allowed: connection refused", Starting: "others on billing/ledger have been watched for 28m0s of 30m0s"}},
 			Workloads: []policy.WorkloadPlan{{
 				ID: id("billing", "invoices"), Mode: policy.Gate, Ceiling: 3, Target: 3, Replicas: 3, Gated: 2,
 				Reason: policy.DatabaseUnknown, Sentence: "billing/ledger is unknown",

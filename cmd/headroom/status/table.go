@@ -49,7 +49,7 @@ func databases(all []Database, now time.Time) string {
 			notes += fmt.Sprintf("%s is unknown: %s.\n", d.ID, d.Unknown)
 		}
 		if d.Starting != "" {
-			notes += fmt.Sprintf("%s: others are still watched, %s.\n", d.ID, d.Starting)
+			notes += d.Starting + ".\n"
 		}
 	}
 	return columns.Write(rows, right...) + notes
