@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -52,6 +53,13 @@ func TestHTTP(t *testing.T) {
 	if w, ok := plans.Plans[0].Workload(orders); !ok || w.Target != 7 || time.Since(plans.At) > within {
 		t.Errorf("got %+v", plans)
 	}
+
+	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	read, never := metrics.ID{Namespace: "shop", Name: "orders-db"}, metrics.ID{Namespace: "shop", Name: "ledger"}
+	b.publishAt(time.Now(), policy.Set{}, Decision{Snapshot: policy.Snapshot{Databases: map[metrics.ID]metrics.Reading[metrics.Database]{
+		read: metrics.Known(metrics.Database{}, began).Failed("connection refused"), never: {},
+	}}})
+	get("GET", "/v1/plans", 200, `"read":{"shop/orders-db":"2026-03-01T12:00:00Z"}`)
 
 	close(stopping)
 	get("GET", "/readyz", 503, "stopping")

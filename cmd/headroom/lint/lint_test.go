@@ -82,6 +82,18 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// The examples that are shipped leave no way past a target.
+func TestShippedExamples(t *testing.T) {
+	out, err := run(t, lint.Options{Paths: []string{"../../../manifests/examples"}, Output: "json", FailOn: policy.SeverityWarning})
+	var report lint.Report
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil || report.Fleets < 3 || report.Policies < 3 {
+		t.Errorf("expected nothing wrong with several fleets and policies: %v\n%s", err, out)
+	}
+}
+
 func wellFormed(t *testing.T, output, text string) {
 	t.Helper()
 	var err error
