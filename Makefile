@@ -102,6 +102,7 @@ cover: ## Say how much of the code the tests run, by function in .cache/cover.ht
 generate: ## Rewrite what is derived: schemas, references, golden files
 	go test -count=1 ./policy -run 'Documents|Reference|Schema|Golden|Scenario|Story' -update
 	go test -count=1 ./cmd/headroom -run Documented -update
+	go -C manifests/tests test -count=1 . -run RuleObject -update
 	go test -count=1 ./cmd/headroom/lint ./cmd/headroom/policytest ./cmd/headroom/why ./internal/policytest -update
 
 .PHONY: clean
