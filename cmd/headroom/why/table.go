@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keda-headroom/headroom/internal/columns"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler/why"
 )
@@ -69,7 +70,7 @@ func accounts(b *strings.Builder, databases []policy.DatabasePlan) {
 		}
 	}
 	if len(rows) > 1 {
-		columns(b, rows)
+		write(b, rows)
 		b.WriteString("Budget is limit - reserve - max(others, high water) - ghosts; free is budget - granted - departed.\n")
 	}
 	for _, d := range databases {
@@ -96,7 +97,7 @@ func uses(b *strings.Builder, p policy.WorkloadPlan) {
 		}
 		rows = append(rows, []string{u.Database.String(), strconv.Itoa(u.PerPod), strconv.Itoa(u.Declared), strconv.Itoa(u.Granted), visible, most})
 	}
-	columns(b, rows)
+	write(b, rows)
 	for _, u := range p.Uses {
 		if u.Unattributed {
 			fmt.Fprintf(b, "None of its connections to %s is recognized: check user, database and applicationName in the policy.\n", u.Database)
@@ -105,22 +106,13 @@ func uses(b *strings.Builder, p policy.WorkloadPlan) {
 	b.WriteByte('\n')
 }
 
-// columns writes rows of one length: the first column to the left, numbers to
-// the right.
-func columns(b *strings.Builder, rows [][]string) {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len(cell))
-		}
+// write writes rows: the first column to the left, numbers to the right.
+func write(b *strings.Builder, rows [][]string) {
+	right := make([]bool, len(rows[0]))
+	for i := range right {
+		right[i] = i > 0
 	}
-	for _, row := range rows {
-		fmt.Fprintf(b, "%-*s", widths[0], row[0])
-		for i, cell := range row[1:] {
-			fmt.Fprintf(b, "  %*s", widths[i+1], cell)
-		}
-		b.WriteByte('\n')
-	}
+	b.WriteString(columns.Write(rows, right...))
 }
 
 // changes shows what would add a replica.
