@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -20,6 +21,9 @@ type HTTPOptions struct {
 	Metrics prometheus.Gatherer
 	// Stopping makes /readyz fail once it is closed; nil never does.
 	Stopping <-chan struct{}
+	// Waiting says what the first plan waits for, "" where nothing is known; nil
+	// says nothing.
+	Waiting func() string
 	// Handlers are mounted too, by the pattern of [http.ServeMux]:
 	// "GET /v1/why".
 	Handlers map[string]http.Handler
@@ -44,7 +48,11 @@ func NewHTTPServer(options HTTPOptions) *http.Server {
 		default:
 		}
 		if !options.State().Planned() {
-			answer(w, http.StatusServiceUnavailable, "no plan yet: no policy was valid so far, the log says why")
+			why := "no policy was valid so far, the log says why"
+			if options.Waiting != nil {
+				why = cmp.Or(options.Waiting(), why)
+			}
+			answer(w, http.StatusServiceUnavailable, "no plan yet: "+why)
 			return
 		}
 		answer(w, http.StatusOK, "ready")

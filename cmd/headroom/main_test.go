@@ -29,8 +29,9 @@ func TestExitStatuses(t *testing.T) {
 		{[]string{"server"}, 2, "", `there is no command "server"`},
 		{[]string{"serve", "now"}, 2, "", `expected no arguments, found "now"`},
 		{[]string{"serve", "--polices", "x"}, 2, "", "unknown flag: --polices"},
-		{[]string{"serve"}, 2, "", "--policy: expected a file or a directory"},
-		{[]string{"serve", "--policy", "p.yaml"}, 2, "", "--fleets: expected a file or a URL"},
+		{[]string{"serve", "--fleets", "f.json"}, 2, "", "--policy: expected a file or a directory"},
+		{[]string{"serve", "--policy", "p.yaml", "--fleets", "f.json", "--context", "c"}, 2, "", "--fleets: expected none with --kubeconfig"},
+		{[]string{"serve", "--kubeconfig", "/nonexistent"}, 1, "", "find a cluster: "},
 		{[]string{"serve", "--policy", "p.yaml", "--fleets", "f.json", "--log-level", "loud"}, 2, "", `--log-level: expected debug, info, warn or error, found "loud"`},
 		{[]string{"serve", "--policy", "p.yaml", "--fleets", "f.json", "--http-address", "127.0.0.1:0", "--grpc-address", "127.0.0.1:99999"}, 1, "", "--grpc-address: "},
 	} {

@@ -16,7 +16,7 @@ func newServeCommand() *cobra.Command {
 	options := serve.Defaults()
 	var level string
 	c := &cobra.Command{
-		Use:   "serve --policy FILE --fleets FILE|URL",
+		Use:   "serve",
 		Short: "Answer KEDA: read queues, databases and fleets, and decide",
 		Long: `Serve reads the queues and databases that the policies name, decides how many
 replicas each workload may have, and answers KEDA's external-scaler calls with it.
@@ -29,12 +29,24 @@ It serves gRPC for KEDA (with health checks and reflection), and HTTP:
   /v1/plans   every current plan, as JSON
   /v1/why     one workload's decision, and what would change it (headroom why)
 
+In a cluster policies stand in ConfigMaps with the label
+keda-headroom.github.io/policy: "true" in any namespace, and replicas and pods are
+those of the cluster. --policy adds files. With --fleets Kubernetes is not used at
+all: --policy is required then.
+
 Policies are read again when they change. A bad edit never takes effect: the last
-good version of its file stays, and the log and headroom_policy_valid say so.
+good version stays, and the log, an event on the ConfigMap and
+headroom_policy_valid say so. While Kubernetes can't be reached at the start
+nothing is planned, KEDA is answered with an error, and /readyz says why.
 
 It ends on SIGTERM or SIGINT: streams are closed so that KEDA comes back soon, and
 calls in progress end. A second signal ends it at once.`,
-		Example: `  headroom serve --policy /etc/headroom/policies --fleets http://127.0.0.1:9000/fleets
+		Example: `  # In a cluster, or from outside with a kubeconfig.
+  headroom serve
+  headroom serve --kubeconfig ~/.kube/config --namespace headroom
+
+  # Without Kubernetes.
+  headroom serve --policy /etc/headroom/policies --fleets http://127.0.0.1:9000/fleets
 
   # Everything on free ports of this machine; the log says which.
   headroom serve --policy policy.yaml --fleets fleets.json \
@@ -60,8 +72,11 @@ calls in progress end. A second signal ends it at once.`,
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVar(&options.Policies, "policy", nil, "file or directory of policies (repeatable)")
-	flags.StringVar(&options.Fleets, "fleets", "", "file or URL of the workloads' replicas and pods, as JSON")
+	flags.StringArrayVar(&options.Policies, "policy", nil, "file or directory of policies, beside those in ConfigMaps (repeatable)")
+	flags.StringVar(&options.Fleets, "fleets", "", "file or URL of the workloads' replicas and pods, as JSON, instead of Kubernetes")
+	options.Cluster.AddCluster(flags)
+	flags.StringVarP(&options.Cluster.Namespace, "namespace", "n", "", "Headroom's own namespace, where it keeps its memory; left out, POD_NAMESPACE's, else the pod's own, else headroom")
+	flags.DurationVar(&options.Cluster.RequestTimeout, "request-timeout", options.Cluster.RequestTimeout, "how long one request to the cluster may take at the start; 0 is for ever")
 	flags.StringVar(&options.GRPCAddress, "grpc-address", options.GRPCAddress, "address for KEDA")
 	flags.StringVar(&options.HTTPAddress, "http-address", options.HTTPAddress, "address for metrics, probes and plans")
 	flags.StringVar(&options.TLSCertFile, "tls-cert-file", "", "PEM file of the certificate that KEDA is shown, read again when it changes; without it KEDA is answered in plain text")

@@ -21,6 +21,7 @@ const (
 	ConnectionsUnderdeclared = "ConnectionsUnderdeclared"
 	CapBypassed              = "CapBypassed"
 	DatabaseUnreachable      = "DatabaseUnreachable"
+	DatabaseShared           = "DatabaseShared" // another installation governs it too
 	PolicyAccepted           = "PolicyAccepted"
 	PolicyRejected           = "PolicyRejected"
 	PolicyConflict           = "PolicyConflict"

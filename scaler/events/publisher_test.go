@@ -192,11 +192,10 @@ func TestEventsReachTheServer(t *testing.T) {
 	client := fake.NewClientset()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	recorder, end, err := Record(ctx, client)
+	recorder, err := Record(ctx, client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer end()
 	New(Options{Recorder: recorder}).Remark(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "a", UID: "1"}, PolicyConflict, "100% of it")
 	deadline := time.After(time.Minute)
 	again := time.NewTicker(5 * time.Millisecond)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -27,6 +28,9 @@ type Loaded struct {
 // Load reads what was remembered. What can't be understood is said in the log,
 // and then missing. It fails where the API server does not give the objects.
 func (s *Store) Load(ctx context.Context) (Loaded, error) {
+	if err := s.identify(ctx); err != nil {
+		return Loaded{}, err
+	}
 	list, err := s.options.Client.CoreV1().ConfigMaps(s.options.Installation.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Label + "=true"})
 	if err != nil {
 		return Loaded{}, fmt.Errorf("read what was remembered, in ConfigMaps of namespace %s with the label %s: %w", s.options.Installation.Namespace, Label, err)
@@ -49,6 +53,27 @@ func (s *Store) Load(ctx context.Context) (Loaded, error) {
 	}
 	return merge(records), nil
 }
+
+// identify finds out which cluster this is, where that was not given.
+func (s *Store) identify(ctx context.Context) error {
+	if s.options.Installation.Cluster != "" {
+		return nil
+	}
+	system, err := s.options.Client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	switch {
+	case apierrors.IsForbidden(err):
+		s.options.Log.Warn("which cluster this is can't be known: expected a ClusterRole with get on namespaces, resourceNames [kube-system]", "problem", err.Error())
+		s.options.Installation.Cluster = unknownCluster
+	case err != nil:
+		return fmt.Errorf("read the namespace %s: %w", metav1.NamespaceSystem, err)
+	default:
+		s.options.Installation.Cluster = string(system.UID)
+	}
+	return nil
+}
+
+// unknownCluster stands for a UID that may not be read.
+const unknownCluster = "unknown"
 
 // read reads one object.
 func read(m *corev1.ConfigMap) (record, error) {

@@ -39,7 +39,8 @@ const (
 // Options of [New]. Client and Installation are required.
 type Options struct {
 	Client kubernetes.Interface
-	// Installation is who writes, and its Namespace where.
+	// Installation is who writes, and its Namespace where. Load finds out its
+	// Cluster where that is "".
 	Installation Installation
 	// RiseInterval and PlanInterval bound how often an object is written, 0 for
 	// the defaults.

@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
 	"github.com/keda-headroom/headroom/metrics/poll"
 	"github.com/keda-headroom/headroom/scaler/policies"
@@ -18,13 +20,9 @@ import (
 // Label marks a ConfigMap that holds policies, when its value is "true".
 const Label = "keda-headroom.github.io/policy"
 
-// Options say where ConfigMaps are watched, and who judges them. Client and
-// Origin are required.
+// Options say where ConfigMaps are watched. Client is required.
 type Options struct {
 	Client kubernetes.Interface
-	// Origin judges what was found. It must not be together: each ConfigMap has
-	// an age and an owner of its own.
-	Origin *policies.Origin
 	// Log is told when the ConfigMaps can't be watched, once while that lasts for
 	// one cause; nil logs nothing.
 	Log *slog.Logger
@@ -100,8 +98,10 @@ func (w *Watcher) Problem() string {
 }
 
 // Run watches until ctx ends. What was found is judged when it was read for the
-// first time, and then whenever something of it changes.
-func (w *Watcher) Run(ctx context.Context) {
+// first time, and then whenever something of it changes: by origin, which must not
+// be together, for each ConfigMap has an age and an owner of its own.
+func (w *Watcher) Run(ctx context.Context, origin *policies.Origin) {
+	ctx = klog.NewContext(ctx, logr.Discard()) // failed says what goes wrong
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { w.informer.RunWithContext(ctx) })
@@ -109,7 +109,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		return
 	}
 	for {
-		w.options.Origin.Found(found(w.informer.GetStore().List()))
+		origin.Found(found(w.informer.GetStore().List()))
 		select {
 		case <-ctx.Done():
 			return

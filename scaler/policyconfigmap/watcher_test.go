@@ -41,14 +41,14 @@ func watch(t *testing.T, client *fake.Clientset) *watching {
 	w := &watching{t: t, client: client, results: make(chan policies.Result, 100)}
 	keeper := policies.NewKeeper(policies.Options{Loaded: func(r policies.Result) { w.results <- r }})
 	var err error
-	if w.watcher, err = New(Options{Client: client, Origin: keeper.Origin("configmaps", false)}); err != nil {
+	if w.watcher, err = New(Options{Client: client}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.watcher.Run(ctx)
+		w.watcher.Run(ctx, keeper.Origin("configmaps", false))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	return w

@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"k8s.io/client-go/rest"
 
+	"github.com/keda-headroom/headroom/internal/kubeflags"
 	"github.com/keda-headroom/headroom/metrics/fleet"
 	"github.com/keda-headroom/headroom/scaler"
 	"github.com/keda-headroom/headroom/scaler/recording"
@@ -19,13 +22,17 @@ import (
 // would do little else than connect.
 const minConnectionAge = time.Second
 
-// Options of [Run]. Begin with [Defaults]; Policies and Fleets are required.
+// Options of [Run]. Begin with [Defaults], which are those in a cluster.
 type Options struct {
-	// Policies are files, and directories whose YAML and JSON files are policies.
+	// Policies are files, and directories whose YAML and JSON files are policies,
+	// beside those in ConfigMaps where Kubernetes is used.
 	Policies []string
 	// Fleets is a file or an http(s) URL that holds the workloads' replicas and
-	// pods, see package fleet.
-	Fleets string
+	// pods, see package fleet; it takes Policies. "" is Kubernetes: Cluster says
+	// how it is reached, and KubeConfig is used instead where it is not nil.
+	Fleets     string
+	Cluster    kubeflags.Flags
+	KubeConfig *rest.Config
 	// FleetInterval is how often Fleets is read, 0 for a second.
 	FleetInterval time.Duration
 	// SessionAge is the age at which the session that reads a database is
@@ -72,24 +79,47 @@ func Defaults() Options {
 		MaxConnectionAge: scaler.DefaultMaxConnectionAge,
 		ShutdownTimeout:  20 * time.Second, // of the 30 s that Kubernetes gives
 		LogFormat:        "text",
+		Cluster:          kubeflags.Flags{RequestTimeout: 10 * time.Second},
 	}
+}
+
+// serviceAccountNamespace is where a pod finds the namespace that it runs in.
+const serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// namespace returns Headroom's own.
+func (o Options) namespace() string {
+	if o.Cluster.Namespace != "" {
+		return o.Cluster.Namespace
+	}
+	if own := os.Getenv("POD_NAMESPACE"); own != "" {
+		return own
+	}
+	if own, err := os.ReadFile(serviceAccountNamespace); err == nil && len(own) > 0 {
+		return strings.TrimSpace(string(own))
+	}
+	return "headroom"
 }
 
 // Validate says what can't be right, whatever the world is like.
 func (o Options) Validate() error {
-	if len(o.Policies) == 0 {
-		return fmt.Errorf("--policy: expected a file or a directory of policies, found none")
+	if len(o.Policies) == 0 && o.Fleets != "" {
+		return fmt.Errorf("--policy: expected a file or a directory of policies, found none: with --fleets nothing is read from Kubernetes")
 	}
 	for _, path := range o.Policies {
 		if path == "" {
 			return fmt.Errorf("--policy: expected a file or a directory of policies, found an empty name")
 		}
 	}
-	if o.Fleets == "" {
-		return fmt.Errorf("--fleets: expected a file or a URL of the workloads' replicas and pods, found none: without it nobody may scale out")
+	if o.Fleets != "" {
+		if _, err := fleet.Open(o.Fleets); err != nil {
+			return fmt.Errorf("--fleets: %w", err)
+		}
+		if o.Cluster.Given() {
+			return fmt.Errorf("--fleets: expected none with --kubeconfig, --context or --namespace, found both: fleets are read from one or the other")
+		}
 	}
-	if _, err := fleet.Open(o.Fleets); err != nil {
-		return fmt.Errorf("--fleets: %w", err)
+	if err := o.Cluster.Validate(); err != nil {
+		return err
 	}
 	for flag, address := range map[string]string{"--grpc-address": o.GRPCAddress, "--http-address": o.HTTPAddress} {
 		if _, _, err := net.SplitHostPort(address); err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/keda-headroom/headroom/internal/buildinfo"
-	"github.com/keda-headroom/headroom/metrics/fleet"
 	"github.com/keda-headroom/headroom/metrics/sqs"
 	"github.com/keda-headroom/headroom/scaler"
 	"github.com/keda-headroom/headroom/scaler/policies"
@@ -32,7 +31,13 @@ func Run(ctx context.Context, options Options) (err error) {
 	log := options.logger()
 	build := buildinfo.Get()
 
-	fleets, err := fleet.Open(options.Fleets)
+	// What plans and follows the plans goes on until nobody asks any more.
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer end()
+
+	around, err := look(background, options, log)
 	if err != nil {
 		return err
 	}
@@ -63,38 +68,40 @@ func Run(ctx context.Context, options Options) (err error) {
 	}
 
 	sources := scaler.NewSources(scaler.SourcesOptions{
-		Open: open(queues, fleets, options.SessionAge), FleetInterval: options.FleetInterval,
+		Open:          open(queues, around.fleets, around.secrets, options.SessionAge),
+		FleetInterval: options.FleetInterval, FleetsChanged: around.changed,
 		Observe: telemetry.Read, Refused: telemetry.Refused, Log: log,
 	})
 	defer sources.Close()
-	planner := scaler.NewPlanner(scaler.PlannerOptions{Readings: sources, Recorder: recorder, Planned: telemetry.Planned})
+	planner := scaler.NewPlanner(scaler.PlannerOptions{
+		Readings: sources, Recorder: recorder, Planned: telemetry.Planned, Ledger: around.ledger,
+	})
 	registry.MustRegister(scaler.NewPlanCollector(planner.State, sources.ReadingTimes))
-	keeper := policies.NewKeeper(policies.Options{Log: log, Loaded: func(r policies.Result) {
+	keeper := policies.NewKeeper(policies.Options{Log: log, OptedOut: around.optedOut, Loaded: func(r policies.Result) {
 		telemetry.PoliciesRead(statuses(r.Documents), r.Valid)
+		around.judged(r)
 		if r.InForce {
 			planner.SetPolicy(r.Set)
 		}
 	}})
-	files := policyfile.New(policyfile.Options{Paths: options.Policies, Origin: keeper.Origin("files", true)})
 	server := scaler.NewServer(scaler.ServerOptions{
 		State: planner.State, MaxConnectionAge: options.MaxConnectionAge, Metrics: telemetry.GRPC, TLS: certificates.Config(),
 	})
 	stopping := make(chan struct{})
 	web := scaler.NewHTTPServer(scaler.HTTPOptions{
-		State: planner.State, Metrics: registry, Stopping: stopping,
+		State: planner.State, Metrics: registry, Stopping: stopping, Waiting: around.waiting,
 		Handlers: map[string]http.Handler{
 			"GET " + why.Path: why.NewHandler(why.Options{State: planner.State, Recording: recorder, Program: build.Version}),
 		},
 	})
 	web.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 
-	// What plans and follows the plans goes on until nobody asks any more.
-	background, end := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer end()
-	files.Load()
-	running.Go(func() { files.Run(background) })
+	around.begin(background, &running, keeper, planner.State)
+	if len(options.Policies) > 0 {
+		files := policyfile.New(policyfile.Options{Paths: options.Policies, Origin: keeper.Origin("files", true)})
+		files.Load()
+		running.Go(func() { files.Run(background) })
+	}
 	running.Go(func() { planner.Run(background) })
 	running.Go(func() { certificates.Run(background) })
 	running.Go(func() { scaler.LogChanges(background, planner.State, log) })

@@ -508,16 +508,17 @@ func TestOptionsThatCanNotBeRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	for words, wrong := range map[string]func(*Options){
-		"--policy":              func(o *Options) { o.Policies = nil },
-		"--policy: ":            func(o *Options) { o.Policies = []string{""} },
-		"--fleets":              func(o *Options) { o.Fleets = "" },
-		"--fleets: ":            func(o *Options) { o.Fleets = "ftp://example.com/fleets" },
-		"--grpc-address":        func(o *Options) { o.GRPCAddress = "6000" },
-		"--http-address":        func(o *Options) { o.HTTPAddress = "" },
-		"--recording-max-bytes": func(o *Options) { o.RecordingMaxBytes = -1 },
-		"--max-connection-age":  func(o *Options) { o.MaxConnectionAge = time.Millisecond },
-		"--shutdown-timeout":    func(o *Options) { o.ShutdownTimeout = -1 },
-		"--log-format":          func(o *Options) { o.LogFormat = "xml" },
+		"--policy":                func(o *Options) { o.Policies = nil },
+		"--policy: ":              func(o *Options) { o.Policies = []string{""} },
+		"--fleets: expected none": func(o *Options) { o.Cluster.Context = "c" },
+		"--request-timeout":       func(o *Options) { o.Cluster.RequestTimeout = -1 },
+		"--fleets: ":              func(o *Options) { o.Fleets = "ftp://example.com/fleets" },
+		"--grpc-address":          func(o *Options) { o.GRPCAddress = "6000" },
+		"--http-address":          func(o *Options) { o.HTTPAddress = "" },
+		"--recording-max-bytes":   func(o *Options) { o.RecordingMaxBytes = -1 },
+		"--max-connection-age":    func(o *Options) { o.MaxConnectionAge = time.Millisecond },
+		"--shutdown-timeout":      func(o *Options) { o.ShutdownTimeout = -1 },
+		"--log-format":            func(o *Options) { o.LogFormat = "xml" },
 	} {
 		options := right
 		wrong(&options)

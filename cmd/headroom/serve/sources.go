@@ -2,11 +2,13 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/metrics/fleet"
+	"github.com/keda-headroom/headroom/metrics/kube/secret"
 	"github.com/keda-headroom/headroom/metrics/poll"
 	"github.com/keda-headroom/headroom/metrics/postgres"
 	"github.com/keda-headroom/headroom/metrics/sqs"
@@ -15,10 +17,10 @@ import (
 )
 
 // open makes the sources that read the real systems.
-func open(queues *sqs.Client, fleets fleet.Source, sessionAge time.Duration) scaler.Open {
+func open(queues *sqs.Client, fleets fleet.Source, secrets *secret.Secrets, sessionAge time.Duration) scaler.Open {
 	return scaler.Open{
 		Database: func(d policy.Database, logins func() []scaler.Login) (poll.Source[metrics.Database], error) {
-			return openDatabase(d, logins, sessionAge)
+			return openDatabase(d, logins, secrets, sessionAge)
 		},
 		Queue: func(q policy.SQS) (poll.Source[metrics.Queue], error) {
 			return queues.Queue(sqs.Location{URL: q.QueueURL, Name: q.QueueName, Region: q.Region, Endpoint: q.Endpoint})
@@ -32,17 +34,27 @@ func open(queues *sqs.Client, fleets fleet.Source, sessionAge time.Duration) sca
 type database struct {
 	*postgres.Source
 	logins func() []scaler.Login
+	secret *secret.Value // that holds the DSN, nil where another place does
 }
 
-func openDatabase(d policy.Database, logins func() []scaler.Login, sessionAge time.Duration) (database, error) {
+// openDatabase opens the source of a database; secrets is nil without Kubernetes.
+func openDatabase(d policy.Database, logins func() []scaler.Login, secrets *secret.Secrets, sessionAge time.Duration) (database, error) {
 	if d.PostgreSQL == nil {
 		return database{}, fmt.Errorf("database %s has no engine that can be read", d.ID)
 	}
+	out := database{logins: logins}
 	dsn := postgres.FromFile(d.PostgreSQL.DSN.File)
-	if d.PostgreSQL.DSN.Env != "" {
-		dsn = postgres.FromEnvironment(d.PostgreSQL.DSN.Env)
+	switch kept := d.PostgreSQL.DSN; {
+	case kept.Env != "":
+		dsn = postgres.FromEnvironment(kept.Env)
+	case kept.Secret != nil && secrets == nil:
+		return database{}, fmt.Errorf("the DSN of database %s is in a Secret (secretKeyRef), and Kubernetes is not used: leave --fleets out, or name a file or an environment variable", d.ID)
+	case kept.Secret != nil:
+		out.secret = secrets.Key(metrics.ID{Namespace: d.ID.Namespace, Name: kept.Secret.Name}, kept.Secret.Key)
+		dsn = postgres.DSN{Origin: out.secret.String(), Read: out.secret.Read}
 	}
-	return database{Source: postgres.Open(postgres.Options{DSN: dsn, Renew: sessionAge}), logins: logins}, nil
+	out.Source = postgres.Open(postgres.Options{DSN: dsn, Renew: sessionAge})
+	return out, nil
 }
 
 // Read reads the server.
@@ -53,4 +65,13 @@ func (d database) Read(ctx context.Context) (metrics.Database, error) {
 	}
 	d.SetLogins(logins)
 	return d.Source.Read(ctx)
+}
+
+// Close closes the session, and lets go of the Secret.
+func (d database) Close() error {
+	err := d.Source.Close()
+	if d.secret != nil {
+		err = errors.Join(err, d.secret.Close())
+	}
+	return err
 }
