@@ -38,7 +38,8 @@ func startDatabase(ctx context.Context, s scenario.Scenario) (*database, error) 
 			"superuser_reserved_connections": strconv.Itoa(s.Database.ReservedConnections),
 		}
 	}
-	server, err := pgserver.Start(ctx, pgserver.Options{Settings: settings(s.Database.MaxConnections)})
+	// Not ctx, which may be of the beginning alone: a server ends with its context.
+	server, err := pgserver.Start(context.WithoutCancel(ctx), pgserver.Options{Settings: settings(s.Database.MaxConnections)})
 	if err != nil {
 		return nil, err
 	}

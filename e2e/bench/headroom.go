@@ -7,23 +7,22 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/keda-headroom/headroom/e2e/cluster"
 	"github.com/keda-headroom/headroom/e2e/node"
-	"github.com/keda-headroom/headroom/internal/tcpforward"
+	"github.com/keda-headroom/headroom/e2e/service"
+	"github.com/keda-headroom/headroom/internal/steadyport"
 )
 
 const (
 	headroomNamespace = "headroom"
 	headroomImage     = "ghcr.io/keda-headroom/headroom"
-	headroomPort      = "6000"
+	headroomPort      = 6000
 )
 
 // headroomService is Headroom in the cluster, from its own manifests, at an
@@ -31,8 +30,7 @@ const (
 type headroomService struct {
 	cluster *cluster.Cluster
 	node    *node.Node
-	forward *tcpforward.Forwarder
-	unwatch context.CancelFunc
+	service *service.Service
 }
 
 // installHeadroom installs Headroom, and returns when it is ready.
@@ -49,13 +47,15 @@ func (s *stage) installHeadroom(ctx context.Context) error {
 	if h.node, err = s.startNode(ctx, "headroom", nodeOf{}); err != nil {
 		return err
 	}
-	if h.forward, err = tcpforward.Listen("127.0.0.1:1"); err != nil {
-		return err
-	}
-	if err := h.follow(ctx); err != nil {
-		return err
-	}
 	if err := s.cluster.ApplyKustomization(ctx, root); err != nil {
+		return err
+	}
+	port, err := steadyport.Port()
+	if err != nil {
+		return err
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	if h.service, err = service.Listen(ctx, s.cluster.Client(), headroomNamespace, "headroom", headroomPort, address); err != nil {
 		return err
 	}
 	return h.awaitReady(ctx)
@@ -74,47 +74,7 @@ func manifestsDir() (string, error) {
 }
 
 // address is where KEDA finds Headroom.
-func (h *headroomService) address() string { return h.forward.Addr() }
-
-// follow leads the address to the pod that is ready, or to nobody.
-func (h *headroomService) follow(ctx context.Context) error {
-	following, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	h.unwatch = unwatch
-	factory := informers.NewSharedInformerFactoryWithOptions(h.cluster.Client(), 0, informers.WithNamespace(headroomNamespace))
-	pods := factory.Core().V1().Pods()
-	lead := func() {
-		for _, o := range pods.Informer().GetStore().List() {
-			if pod, is := o.(*corev1.Pod); is && pod.Status.PodIP != "" && podReady(pod) {
-				_ = h.forward.SetTarget(net.JoinHostPort(pod.Status.PodIP, headroomPort)) // fails when closed
-				return
-			}
-		}
-		_ = h.forward.Refuse() // fails when closed
-		h.forward.DropConnections()
-	}
-	if _, err := pods.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { lead() }, UpdateFunc: func(any, any) { lead() }, DeleteFunc: func(any) { lead() },
-	}); err != nil {
-		return err
-	}
-	factory.Start(following.Done())
-	if !cache.WaitForCacheSync(ctx.Done(), pods.Informer().HasSynced) {
-		return errors.Join(errors.New("follow Headroom's pods: never heard of any"), context.Cause(ctx))
-	}
-	return nil
-}
-
-func podReady(pod *corev1.Pod) bool {
-	if pod.DeletionTimestamp != nil {
-		return false
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
+func (h *headroomService) address() string { return h.service.Address() }
 
 const readyTimeout = 2 * time.Minute
 
@@ -155,11 +115,8 @@ func (h *headroomService) scale(ctx context.Context, replicas int) error {
 
 func (h *headroomService) close() error {
 	var errs []error
-	if h.unwatch != nil {
-		h.unwatch()
-	}
-	if h.forward != nil {
-		errs = append(errs, h.forward.Close())
+	if h.service != nil {
+		errs = append(errs, h.service.Close())
 	}
 	if h.node != nil {
 		errs = append(errs, h.node.Close())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	stage, err := setStage(ctx, o.Dir, o.Log)
+	headroom := slices.ContainsFunc(slices.Concat(batches...), func(v contender.Variant) bool { return v.Headroom })
+	stage, err := setStage(ctx, o.Dir, headroom, o.Log)
 	if err != nil {
 		return err
 	}

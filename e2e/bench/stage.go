@@ -38,15 +38,18 @@ type stage struct {
 	networks int // that pods have got so far
 }
 
-// setStage builds what is to be run and starts the cluster.
-func setStage(ctx context.Context, dir string, log io.Writer) (*stage, error) {
+// setStage builds what is to be run, with Headroom or without, and starts the
+// cluster.
+func setStage(ctx context.Context, dir string, headroom bool, log io.Writer) (*stage, error) {
 	s := &stage{dir: dir, log: log}
 	var err error
 	if s.binaries, err = binaries.Build(ctx, log); err != nil {
 		return nil, err
 	}
-	if s.headroom, err = binaries.Program(ctx, log, headroomProgram); err != nil {
-		return nil, err
+	if headroom {
+		if s.headroom, err = binaries.Program(ctx, log, headroomProgram); err != nil {
+			return nil, err
+		}
 	}
 	if s.worker, err = binaries.Program(ctx, log, workerProgram); err != nil {
 		return nil, err
