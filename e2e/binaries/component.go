@@ -49,6 +49,9 @@ func (c component) build(ctx context.Context, progress io.Writer) (built, error)
 		return built{}, err
 	}
 	defer unlock()
+	if complete(dir, c.programs) { // by whom we waited for
+		return result, nil
+	}
 	begin := time.Now()
 	for _, name := range slices.Sorted(maps.Keys(c.programs)) {
 		path := filepath.Join(dir, name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -79,6 +80,28 @@ func TestKEDARefusesTwoScaledObjectsOfOneTarget(t *testing.T) {
 		}
 		return strings.Contains(err.Error(), "already managed by the ScaledObject"), err
 	})
+}
+
+// TestAPIServerIsAway for longer than anybody's patience with one request: nobody
+// ends, and all go on afterwards.
+func TestAPIServerIsAway(t *testing.T) {
+	c := ownCluster(t, cluster.Options{KEDA: true, HPASyncPeriod: time.Second})
+	scaler := startScaler(t)
+	apply(t, c, namespace("away")+"---"+deployment("away", "workers", 0)+
+		"---"+scaledObject("away", "workers", "workers", scaler.address))
+	scaler.wanted.Store(2)
+	awaitReplicas(t, c, "away", "workers", 2)
+	c.Component("kube-apiserver").Kill()
+	scaler.wanted.Store(3)
+	// KEDA goes on asking; that it has asked often is a time that has passed.
+	asked := scaler.asked.Load()
+	wait(t, "KEDA to ask in vain", func(context.Context) (bool, error) {
+		return scaler.asked.Load() >= asked+15, fmt.Errorf("asked %d times", scaler.asked.Load()-asked)
+	})
+	if err := c.Component("kube-apiserver").Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	awaitReplicas(t, c, "away", "workers", 3)
 }
 
 func TestKEDAIsRestarted(t *testing.T) {

@@ -16,6 +16,7 @@ type scaler struct {
 	pb.UnimplementedExternalScalerServer
 	address string
 	wanted  atomic.Int64
+	asked   atomic.Int64 // how often for the metric
 }
 
 // startScaler serves a scaler until the end of the test.
@@ -67,5 +68,6 @@ func (s *scaler) GetMetricSpec(context.Context, *pb.ScaledObjectRef) (*pb.GetMet
 }
 
 func (s *scaler) GetMetrics(context.Context, *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
+	s.asked.Add(1)
 	return &pb.GetMetricsResponse{MetricValues: []*pb.MetricValue{{MetricName: "wanted", MetricValue: s.wanted.Load()}}}, nil
 }
