@@ -1,7 +1,7 @@
 package binaries
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/keda-headroom/headroom/e2e/process"
 )
 
 // progressInterval is how often a long build says that it goes on.
@@ -23,25 +25,26 @@ func goBuild(ctx context.Context, progress io.Writer, dir, importPath, output, l
 	if linkerFlags != "" {
 		args = append(args, "-ldflags", linkerFlags)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, importPath)...)
+	// Not by CommandContext, which ends the go command but not its compilers.
+	cmd := exec.Command("go", append(args, importPath)...)
 	cmd.Dir = dir
-	cmd.WaitDelay = 10 * time.Second // compilers that outlive the go command
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
+	cmd.WaitDelay = 10 * time.Second
 	watch := newWatch(progress, filepath.Base(strings.TrimSuffix(output, ".partial")))
-	said := watch.follow(stderr)
-	err = cmd.Wait()
-	watch.end()
+	defer watch.end()
+	cmd.Stderr = watch
+	compilers, err := process.Start(cmd)
 	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return errors.Join(err, lastLines(said))
+		return err
+	}
+	select {
+	case <-compilers.Ended():
+	case <-ctx.Done():
+		compilers.Kill()
+		<-compilers.Ended()
+		return ctx.Err()
+	}
+	if err := compilers.Err(); err != nil {
+		return errors.Join(err, lastLines(watch.others()))
 	}
 	return nil
 }
@@ -56,6 +59,8 @@ type watch struct {
 
 	mu                   sync.Mutex
 	compiled, downloaded int
+	rest                 []string
+	partial              []byte // a line that hasn't ended yet
 }
 
 func newWatch(progress io.Writer, title string) *watch {
@@ -64,26 +69,33 @@ func newWatch(progress io.Writer, title string) *watch {
 	return w
 }
 
-// follow counts what the go command says it does, until it ends, and returns the rest
-// of what it said.
-func (w *watch) follow(output io.Reader) (rest string) {
-	var others []string
-	lines := bufio.NewScanner(output)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := lines.Text()
-		w.mu.Lock()
-		switch {
-		case strings.HasPrefix(line, "go: downloading "):
+// Write counts what the go command says it does, line by line, and keeps what else it
+// says.
+func (w *watch) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.partial = append(w.partial, p...)
+	for {
+		line, rest, found := bytes.Cut(w.partial, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		w.partial = rest
+		switch text := string(line); {
+		case strings.HasPrefix(text, "go: downloading "):
 			w.downloaded++
-		case line != "" && !strings.ContainsAny(line, " \t:#"):
+		case text != "" && !strings.ContainsAny(text, " \t:#"):
 			w.compiled++
 		default:
-			others = append(others, line)
+			w.rest = append(w.rest, text)
 		}
-		w.mu.Unlock()
 	}
-	return strings.Join(others, "\n")
+}
+
+func (w *watch) others() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(append(w.rest, string(w.partial)), "\n")
 }
 
 func (w *watch) report() {

@@ -72,7 +72,7 @@ func (c *Component) launch() (*process.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(c.program, c.args...) //nolint:noctx // it ends by Stop and Close
+	cmd := exec.Command(c.program, c.args...)
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	started, err := process.Start(cmd)

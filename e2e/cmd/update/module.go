@@ -27,8 +27,11 @@ func (v version) String() string {
 type file struct {
 	Require []version
 	Exclude []version
-	Replace []struct{ Old, New version }
+	Replace []replacement
 }
+
+// replacement of a module; New has no version where it is a directory.
+type replacement struct{ Old, New version }
 
 // published reads the go.mod of a published module.
 func published(ctx context.Context, of version) (file, error) {
