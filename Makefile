@@ -64,6 +64,12 @@ e2e: e2e-build ## Run the end-to-end tests (ARGS='-run TestKEDA -v ./cluster')
 e2e-build: ## Build the control plane and KEDA that they run on: 15 minutes, once for each version
 	go -C e2e run ./cmd/build
 
+# Names of scenarios and contenders, with commas between; nothing means all.
+.PHONY: bench-cluster
+bench-cluster: e2e-build ## Play all scenarios for all contenders and write docs/benchmarks, in an hour or more (SCENARIO=burst CONTENDER=stock,formula SEEDS=3 ARGS='--sweep --lanes 5')
+	@.ci/install postgresql
+	go -C e2e run ./cmd/bench --scenario '$(SCENARIO)' --contender '$(CONTENDER)' --seeds $(or $(SEEDS),1) $(ARGS)
+
 .PHONY: e2e-update
 e2e-update: ## Move them to other versions (KUBERNETES=v1.37.0 KEDA=v2.22.0)
 	go -C e2e run ./cmd/update --kubernetes '$(KUBERNETES)' --keda '$(KEDA)'

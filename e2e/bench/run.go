@@ -100,7 +100,7 @@ func (p *player) play(ctx context.Context, s scenario.Scenario, variants []conte
 	}
 	// Where in the intervals of KEDA and Kubernetes the timeline begins is a
 	// matter of chance, as it is in production.
-	random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // the same again, not a secret
+	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	begin := time.Now().Add(p.WarmUp + time.Duration(random.Int64N(int64(15*time.Second))))
 	return p.perform(ctx, s, lanes, begin)
 }
@@ -189,12 +189,17 @@ func (p *player) tell(results []result.Result) {
 		fmt.Fprintf(p.Log, "    %-16s %5d refused to workers, %4d to others, full %5.1f s, peak %3d of %d, %s, %d turns  %s\n",
 			r.Contender, r.Refused.Workers, r.Refused.Other, r.SecondsFull, r.PeakUsed, r.Usable, drained, r.Turns, r.Parameters)
 		for _, f := range r.Findings {
-			fmt.Fprintf(p.Log, "      %s\n", f)
+			if !slices.Contains(r.Machine.Doubts(), f) {
+				fmt.Fprintf(p.Log, "      %s\n", f)
+			}
 		}
 	}
 	if len(results) > 0 {
 		m := results[0].Machine
 		fmt.Fprintf(p.Log, "    load %.1f, busy %.0f %%, late %.2f s\n", m.Load, 100*m.Busy, m.Late)
+		for _, doubt := range m.Doubts() {
+			fmt.Fprintf(p.Log, "    %s\n", doubt)
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func (l *lane) burst(ctx context.Context, index int, step scenario.Step, begin t
 		if n == 0 {
 			continue
 		}
-		random := rand.New(rand.NewPCG(uint64(l.seed), uint64(index*1000+i))) //nolint:gosec // the same again, not a secret
+		random := rand.New(rand.NewPCG(uint64(l.seed), uint64(index*1000+i)))
 		at := arrivals(random, n, step.For.Duration())
 		sending.Go(func() { failed.add(l.queues.send(ctx, f.Name, index, begin, at)) })
 	}

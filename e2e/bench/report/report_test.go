@@ -75,8 +75,10 @@ func TestReport(t *testing.T) {
 		invented("burst", "headroom-target", "", 2, nil),
 		invented("burst", "headroom-target", "", 3, func(r *result.Result) { r.DrainSeconds = 119 }),
 		invented("burst", "fixed", "", 1, func(r *result.Result) { r.DrainSeconds = 100 }),
+		invented("spike", "stock", "", 1, func(r *result.Result) { r.Findings = []string{"So it is for all.", "This one alone."} }),
 		invented("spike", "headroom-target", "", 1, func(r *result.Result) {
 			r.Refused.Other, r.OtherFailed, r.FixedDrainSeconds = 12, 12, 0
+			r.Findings = []string{"So it is for all."}
 		}),
 	}
 	dir := t.TempDir()

@@ -30,12 +30,28 @@ func (p *page) scenario(s scenario.Scenario) {
 			whole(r.of(func(r result.Result) float64 { return float64(r.Turns) })), r.autoscaler())
 	}
 	p.say("\n![Connections used and pods over time, by contender](%s.svg)\n\n", s.Name)
+	p.findings(rows)
+	p.say("\n")
+}
+
+// findings writes what is doubtful; what is so of every contender, once.
+func (p *page) findings(rows []row) {
+	in := map[string]int{}
 	for _, r := range rows {
-		for _, finding := range findings(r.runs) {
-			p.say("- %s: %s\n", r.title, finding)
+		for _, f := range findings(r.runs) {
+			in[f]++
 		}
 	}
-	p.say("\n")
+	for i, r := range rows {
+		for _, f := range findings(r.runs) {
+			switch {
+			case len(rows) == 1 || in[f] < len(rows):
+				p.say("- %s: %s\n", r.title, f)
+			case i == 0:
+				p.say("- %s\n", f)
+			}
+		}
+	}
 }
 
 // findings are those of all runs, each once.
@@ -46,7 +62,9 @@ func findings(runs []result.Result) []string {
 			if len(runs) > 1 {
 				f = fmt.Sprintf("%s (seed %d)", f, r.Seed)
 			}
-			out = append(out, f)
+			if !slices.Contains(out, f) {
+				out = append(out, f)
+			}
 		}
 	}
 	return out
