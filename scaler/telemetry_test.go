@@ -206,8 +206,8 @@ func TestWhatIsUnknownHasNoSeries(t *testing.T) {
 	}
 	names := slices.Sorted(maps.Keys(byName(families)))
 	want := []string{
-		"headroom_workload_ceiling_replicas", "headroom_workload_granted_connections",
-		"headroom_workload_info", "headroom_workload_limited", "headroom_workload_target_replicas",
+		"headroom_workload_ceiling_replicas", "headroom_workload_declared_connections_per_pod",
+		"headroom_workload_granted_connections", "headroom_workload_info", "headroom_workload_limited", "headroom_workload_target_replicas",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)

@@ -21,7 +21,7 @@
 // reserve for that, or one installation, is for the operator to choose.
 // Installations in different clusters can't see each other at all.
 //
-// RBAC. A Role in Headroom's namespace: create, get, list, update and delete on
+// RBAC. A Role in Headroom's namespace: list, create, update and delete on
 // configmaps (create can't be narrowed to names). A ClusterRole: list on
 // configmaps, which package policyconfigmap needs too, and get on namespaces with
 // resourceNames [kube-system].

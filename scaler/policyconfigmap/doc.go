@@ -9,5 +9,5 @@
 // is taken back like one that is deleted.
 //
 // It needs, by a ClusterRole because policies stand in the namespaces of their
-// owners: get, list and watch on configmaps. RBAC can't be narrowed to a label.
+// owners: list and watch on configmaps. RBAC can't be narrowed to a label.
 package policyconfigmap

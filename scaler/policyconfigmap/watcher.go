@@ -80,7 +80,7 @@ func (w *Watcher) failed(_ *cache.Reflector, err error) {
 		return
 	}
 	w.problem = err.Error()
-	w.options.Log.Warn("policies in ConfigMaps can't be watched: what is known of them stays; expected a ClusterRole with get, list and watch on configmaps, and an API server that answers",
+	w.options.Log.Warn("policies in ConfigMaps can't be watched: what is known of them stays; expected a ClusterRole with list and watch on configmaps, and an API server that answers",
 		"problem", w.problem)
 }
 
@@ -109,6 +109,10 @@ func (w *Watcher) Run(ctx context.Context, origin *policies.Origin) {
 		return
 	}
 	for {
+		select { // what was told before this look is seen by it
+		case <-w.changed.C():
+		default:
+		}
 		origin.Found(found(w.informer.GetStore().List()))
 		select {
 		case <-ctx.Done():

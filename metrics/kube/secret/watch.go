@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
 	"github.com/keda-headroom/headroom/metrics"
 )
@@ -72,7 +73,7 @@ func (w *watched) run(ctx context.Context, client kubernetes.Interface) {
 	cache.NewReflectorWithOptions(source, &corev1.Secret{}, w, cache.ReflectorOptions{
 		Logger: &quiet, Name: "Secret " + w.id.String(),
 		Backoff: &wait.Backoff{Duration: firstRetry, Cap: lastRetry, Factor: 2, Jitter: 0.5, Steps: 10},
-	}).RunWithContext(ctx)
+	}).RunWithContext(klog.NewContext(ctx, quiet))
 }
 
 // note remembers how the last attempt ended.
