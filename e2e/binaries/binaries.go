@@ -14,6 +14,8 @@ type Binaries struct {
 	ControlPlane string
 	// Operator, Adapter and Webhooks are KEDA's three programs.
 	Operator, Adapter, Webhooks string
+	// Client is KEDA's own client of external scalers, see e2e/keda/client.
+	Client string
 	// KEDAConfig is the directory of KEDA's own manifests, "config" in its module.
 	KEDAConfig string
 	// Kubernetes and KEDA are the versions, as in "v1.36.4".
@@ -44,6 +46,7 @@ func Build(ctx context.Context, progress io.Writer) (Binaries, error) {
 		versioned: []string{keda + "/version.Version"},
 		programs: map[string]string{
 			"operator": keda + "/cmd/operator", "adapter": keda + "/cmd/adapter", "webhooks": keda + "/cmd/webhooks",
+			"client": "./client",
 		},
 	}
 	plane, err := kubernetes.build(ctx, progress)
@@ -59,6 +62,7 @@ func Build(ctx context.Context, progress io.Writer) (Binaries, error) {
 		Operator:     filepath.Join(scaler.dir, "operator"),
 		Adapter:      filepath.Join(scaler.dir, "adapter"),
 		Webhooks:     filepath.Join(scaler.dir, "webhooks"),
+		Client:       filepath.Join(scaler.dir, "client"),
 		KEDAConfig:   filepath.Join(scaler.source, "config"),
 		Kubernetes:   plane.version,
 		KEDA:         scaler.version,

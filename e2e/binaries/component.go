@@ -93,7 +93,7 @@ func (c component) cached(ctx context.Context, flags string) (string, error) {
 		return "", err
 	}
 	texts := []string{golang, flags}
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
+	for _, name := range []string{"go.mod", "go.sum", "main.go", "client/main.go"} {
 		content, err := os.ReadFile(filepath.Join(c.dir, name))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", err
