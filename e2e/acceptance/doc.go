@@ -1,0 +1,8 @@
+// Package acceptance holds Headroom, installed from its own manifests, to what it
+// promises: on a real control plane, beside a real KEDA, with PostgreSQL, SQS and
+// worker processes that open real connections.
+//
+// All tests share one cluster and one Headroom, each in a namespace with a database
+// server and queues of its own. Those that take Headroom or the API server away run
+// first, one after the other; the others run together.
+package acceptance

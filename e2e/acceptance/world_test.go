@@ -1,0 +1,180 @@
+package acceptance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/keda-headroom/headroom/e2e/binaries"
+	"github.com/keda-headroom/headroom/e2e/cluster"
+	"github.com/keda-headroom/headroom/e2e/node"
+	"github.com/keda-headroom/headroom/internal/fakeaws"
+	"github.com/keda-headroom/headroom/internal/worker"
+)
+
+const (
+	region        = "us-east-1"
+	headroomImage = "ghcr.io/keda-headroom/headroom"
+	workerImage   = "e2e.keda-headroom.github.io/worker"
+	// workerKey is the access key that workers have at SQS; Headroom's and KEDA's are
+	// their names.
+	workerKey = "worker"
+)
+
+// world is what all tests share.
+type world struct {
+	*cluster.Cluster
+	dir      string
+	program  string // headroom
+	node     *node.Node
+	network  net.Listener // keeps others off our pods' addresses
+	aws      *fakeaws.Server
+	queues   *sqs.Client
+	headroom *installation
+
+	mu       sync.Mutex
+	refusals map[string]int // of workers, by namespace
+	sites    int
+}
+
+var (
+	shared    *world
+	errShared error
+	startOnce sync.Once
+)
+
+// theWorld starts everything for the first test that asks.
+func theWorld(t *testing.T) *world {
+	t.Helper()
+	startOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		shared = &world{refusals: map[string]int{}}
+		errShared = shared.start(ctx)
+	})
+	if errShared != nil {
+		t.Fatal(errShared)
+	}
+	return shared
+}
+
+func (w *world) start(ctx context.Context) error {
+	var err error
+	if w.dir, err = os.MkdirTemp("", "headroom-acceptance-"); err != nil {
+		return err
+	}
+	if w.program, err = binaries.Program(ctx, os.Stderr, "github.com/keda-headroom/headroom/cmd/headroom"); err != nil {
+		return err
+	}
+	workers, err := binaries.Program(ctx, os.Stderr, "github.com/keda-headroom/headroom/e2e/cmd/worker")
+	if err != nil {
+		return err
+	}
+	w.aws = fakeaws.New(fakeaws.Options{Region: region})
+	if _, err := w.aws.Start(""); err != nil {
+		return err
+	}
+	w.queues = sqs.NewFromConfig(w.aws.Config())
+	if w.Cluster, err = cluster.Start(ctx, cluster.Options{
+		KEDA: true, HPASyncPeriod: time.Second, Dir: filepath.Join(w.dir, "cluster"), Log: os.Stderr,
+	}); err != nil {
+		return err
+	}
+	addresses, err := w.addresses()
+	if err != nil {
+		return err
+	}
+	if w.node, err = node.Start(ctx, node.Options{
+		Config: w.Config(), Name: "node-1", Addresses: addresses, Dir: filepath.Join(w.dir, "node"), Backoff: time.Second,
+		Programs: map[string]node.Program{
+			headroomImage: {
+				Path: w.program, ServiceAccount: true,
+				Env:    []string{"AWS_ACCESS_KEY_ID=headroom", "AWS_SECRET_ACCESS_KEY=local", "AWS_REGION=" + region},
+				Listen: map[string]string{"--grpc-address": ":6000", "--http-address": ":8080"},
+			},
+			workerImage: {Path: workers, ReportsReady: true, Line: w.heard},
+		},
+	}); err != nil {
+		return err
+	}
+	w.headroom, err = install(ctx, w)
+	return err
+}
+
+// addresses takes a network of loopback addresses that no other run of these tests
+// uses.
+func (w *world) addresses() (*node.Addresses, error) {
+	const first, last = 3, 9 // other tests' nodes have those above
+	var errs []error
+	for n := first; n <= last; n++ {
+		var err error
+		if w.network, err = net.Listen("tcp", fmt.Sprintf("127.%d.255.1:6000", n)); err == nil {
+			return node.Loopback(n)
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("a network for pods: %w", errors.Join(errs...))
+}
+
+// heard notes what a worker writes.
+func (w *world) heard(pod *corev1.Pod, line []byte) {
+	var e worker.Event
+	if json.Unmarshal(line, &e) != nil || e.Kind != worker.Refused {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refusals[pod.Namespace] += e.Count
+}
+
+func (w *world) refused(namespace string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refusals[namespace]
+}
+
+// nextNamespace is one that no test has had.
+func (w *world) nextNamespace() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sites++
+	return "site-" + strconv.Itoa(w.sites)
+}
+
+// close ends everything, and fails where Headroom was ever refused something by the
+// API server: the roles that we ship suffice for all that it was asked for.
+func (w *world) close() error {
+	var errs []error
+	if w.headroom != nil {
+		errs = append(errs, w.headroom.neverForbidden(), w.headroom.close())
+	}
+	if w.node != nil {
+		errs = append(errs, w.node.Close())
+	}
+	if w.Cluster != nil {
+		errs = append(errs, w.Cluster.Close())
+	}
+	if w.aws != nil {
+		w.aws.Close()
+	}
+	if w.network != nil {
+		errs = append(errs, w.network.Close())
+	}
+	if kept := os.Getenv("HEADROOM_E2E_KEEP"); kept == "" {
+		errs = append(errs, os.RemoveAll(w.dir))
+	} else {
+		fmt.Fprintln(os.Stderr, "kept:", w.dir)
+	}
+	return errors.Join(errs...)
+}
