@@ -74,9 +74,10 @@ func web() error {
 func stubborn() error {
 	signal.Ignore(syscall.SIGTERM)
 	fmt.Println(`{"kind":"ready"}`)
-	for {
-		time.Sleep(time.Hour)
+	for range time.Tick(time.Hour) {
+		fmt.Println(`{"kind":"still here"}`)
 	}
+	return nil
 }
 
 var (
