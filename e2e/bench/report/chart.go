@@ -28,6 +28,9 @@ const (
 	mostPoints  = 110 // of a line
 )
 
+// key explains the lines, beside a chart.
+const key = "Blue: connections used; red, dashed: the limit for ordinary roles; orange: pods; gray: `spec.replicas`."
+
 var (
 	usedColor   = color.RGBA{R: 0x1f, G: 0x5f, B: 0xa8, A: 0xff}
 	limitColor  = color.RGBA{R: 0xc0, G: 0x39, B: 0x2b, A: 0xff}
@@ -60,15 +63,14 @@ func chart(s scenario.Scenario, panels []panel) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			if i == 0 {
-				panels[i].legend(p)
-			}
 			plots[row][column] = p
 		}
 	}
 	canvas := vgsvg.New(chartWidth, vg.Length(rows)*panelHeight)
+	whole := draw.New(canvas)
+	whole.FillPolygon(color.White, []vg.Point{{}, {X: whole.Max.X}, whole.Max, {Y: whole.Max.Y}}) // readers' pages may be dark
 	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 12, PadY: 12, PadTop: 4, PadBottom: 4, PadLeft: 4, PadRight: 8}
-	for row, canvases := range plot.Align(plots, tiles, draw.New(canvas)) {
+	for row, canvases := range plot.Align(plots, tiles, whole) {
 		for column, c := range canvases {
 			if plots[row][column] != nil {
 				plots[row][column].Draw(c)
@@ -86,7 +88,7 @@ func chart(s scenario.Scenario, panels []panel) ([]byte, error) {
 func (p panel) plot(longest, most float64) (*plot.Plot, error) {
 	out := plot.New()
 	out.Title.Text = fmt.Sprintf("%s: %d refused, full %.0f s, %s", p.title, p.run.AllRefused(), p.run.SecondsFull, p.drain())
-	out.Title.TextStyle.Font.Size = 9
+	out.Title.TextStyle.Font.Size = 8
 	out.X.Min, out.X.Max, out.Y.Min, out.Y.Max = 0, longest, 0, most
 	out.X.Label.Text = "seconds"
 	out.X.Label.TextStyle.Font.Size = 8
@@ -112,7 +114,6 @@ func (p panel) drain() string {
 
 // line is one line of a panel.
 type line struct {
-	name   string
 	values []int
 	color  color.Color
 	width  vg.Length
@@ -122,10 +123,10 @@ type line struct {
 func (p panel) lines() []line {
 	s := p.run.Samples
 	return []line{
-		{"usable", s.Usable, limitColor, 0.8, []vg.Length{4, 2}},
-		{"spec.replicas", s.Target, targetColor, 0.8, nil},
-		{"pods", s.Pods, podsColor, 1.2, nil},
-		{"connections used", s.Used, usedColor, 1.2, nil},
+		{s.Usable, limitColor, 0.8, []vg.Length{4, 2}},
+		{s.Target, targetColor, 0.8, nil},
+		{s.Pods, podsColor, 1.2, nil},
+		{s.Used, usedColor, 1.2, nil},
 	}
 }
 
@@ -154,15 +155,4 @@ func (p panel) line(l line) (*plotter.Line, error) {
 	}
 	out.Color, out.Width, out.Dashes = l.color, l.width, l.dashes
 	return out, nil
-}
-
-// legend explains the lines.
-func (p panel) legend(to *plot.Plot) {
-	to.Legend.Top, to.Legend.TextStyle.Font.Size = false, 7
-	to.Legend.YOffs, to.Legend.XOffs = 2, -2
-	for _, l := range p.lines() {
-		if line, err := p.line(l); err == nil && line != nil {
-			to.Legend.Add(l.name, line)
-		}
-	}
 }

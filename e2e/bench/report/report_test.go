@@ -154,7 +154,7 @@ func TestChart(t *testing.T) {
 			text.Write(data)
 		}
 	}
-	for _, want := range []string{"plain <&>: 0 refused, full 0 s, drained in 101 s", "connections used", "spec.replicas"} {
+	for _, want := range []string{"plain <&>: 0 refused, full 0 s, drained in 101 s", "seconds"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the chart does not say %q", want)
 		}

@@ -29,7 +29,7 @@ func (p *page) scenario(s scenario.Scenario) {
 			whole(r.of(func(r result.Result) float64 { return r.PodSeconds })),
 			whole(r.of(func(r result.Result) float64 { return float64(r.Turns) })), r.autoscaler())
 	}
-	p.say("\n![Connections used and pods over time, by contender](%s.svg)\n\n", s.Name)
+	p.say("\n![Connections used and pods over time, by contender](%s.svg)\n\n%s\n\n", s.Name, key)
 	p.findings(rows)
 	p.say("\n")
 }
