@@ -79,9 +79,20 @@ func (f *fleet) answer(p WorkloadPlan) (value float64, active bool) {
 		value = encode(p.Target, f.state.StatusReplicas, f.state.HPA.ScaleDownToleranceMilli)
 	}
 	if f.state.SpecReplicas == 0 {
-		return value, p.Target > 0 && p.Target >= f.state.MinReplicas
+		return value, f.wanted() && p.Target > 0 && p.Target >= f.state.MinReplicas
 	}
-	return value, !f.demand.Known || f.demand.Backlog > 0 || f.demand.Smoothed > 0
+	return value, !f.demand.Known || f.wanted()
+}
+
+// wanted says whether the queue, or the policy, wants any replica. The
+// ScaledObject's own minimum does not: KEDA keeps it by itself, or goes below it
+// where nothing is wanted and there is an idleReplicaCount.
+func (f *fleet) wanted() bool {
+	floor := 0
+	if f.MinReplicas == 0 {
+		floor = f.lo
+	}
+	return f.demand.Backlog > 0 || f.demand.Smoothed > floor
 }
 
 // gated counts the pods that wait at the gate.
