@@ -16,8 +16,8 @@ type Fleet struct {
 	StatusReplicas int `json:"statusReplicas"`
 
 	// MinReplicas and MaxReplicas are the ScaledObject's own bounds,
-	// minReplicaCount and maxReplicaCount. A MaxReplicas of 0 means KEDA's
-	// default, 100.
+	// minReplicaCount and maxReplicaCount, narrowed by what its annotations pause
+	// or force. A MaxReplicas of 0 means KEDA's default, 100.
 	MinReplicas int `json:"minReplicas"`
 	MaxReplicas int `json:"maxReplicas"`
 

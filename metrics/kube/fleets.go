@@ -108,7 +108,7 @@ func (s *source) scaledObject(ctx context.Context, id metrics.ID, l *looked) (wo
 	if err != nil {
 		return workload{}, fmt.Errorf("%w (ScaledObject %s scales it)", err, id)
 	}
-	w.MinReplicas, w.MaxReplicas = max(o.Min(), 0), max(o.Max(), 0)
+	w.MinReplicas, w.MaxReplicas = bounds(o, w.SpecReplicas)
 	w.HPA = s.follows(o)
 	return w, nil
 }
