@@ -29,6 +29,18 @@ func (w *worker) open() (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
+// close ends the pool: idle connections at once, the others as they come back. Not
+// before the logins that are on their way have been answered: one that is cut off
+// may or may not be in the server's log as refused. Each ends soon by itself.
+func (w *worker) close() {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for late := time.Now().Add(acquireTimeout); w.pool.Stat().ConstructingConns() > 0 && time.Now().Before(late); {
+		<-again.C
+	}
+	w.pool.Close()
+}
+
 // refused is told of every login that failed.
 func (w *worker) refused(err error) {
 	w.mu.Lock()

@@ -67,7 +67,7 @@ func (w *worker) run(ctx context.Context) {
 	defer closed.Wait()
 	closed.Go(func() {
 		<-closing.Done()
-		w.pool.Close() // idle connections at once, the others as they come back
+		w.close()
 	})
 	for range w.config.Extra {
 		closed.Go(func() { w.hold(closing) })
