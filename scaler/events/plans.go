@@ -80,7 +80,7 @@ func (b *workload) follow(p *Publisher, now time.Time, about *corev1.ObjectRefer
 	b.reason = w.Reason
 	if b.limited.due(now, limited, lasts) {
 		b.known = true
-		p.tell(about, kindOf(w.Reason), TargetLimited, actionDecide, fmt.Sprintf("workload %s: %s: target %d of %d wanted: %s", w.ID.Name, w.Reason, w.Target, w.Demand.Smoothed, w.Sentence))
+		p.tell(about, kindOf(w.Reason), TargetLimited, actionDecide, fmt.Sprintf("workload %s: %s: target %d of %d wanted: %s", w.ID.Name, w.Reason, w.Target, max(w.Demand.Backlog, w.Demand.Smoothed), w.Sentence))
 	}
 	if b.unlimited.due(now, b.known && !limited, lasts) {
 		b.known = false
