@@ -284,3 +284,15 @@ func TestCount(t *testing.T) {
 		t.Errorf("counted %+v", r)
 	}
 }
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	got := limits(5)
+	want := []string{
+		"--kube-api-qps=100", "--kube-api-burst=150", "--concurrent-deployment-syncs=25",
+		"--concurrent-replicaset-syncs=25", "--concurrent-horizontal-pod-autoscaler-syncs=25",
+	}
+	if d := cmp.Diff(want, got["kube-controller-manager"]); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}

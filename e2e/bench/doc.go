@@ -3,7 +3,8 @@
 //
 // All contenders of a scenario run side by side in one cluster, each in a lane:
 // a namespace, a node, a PostgreSQL server, an SQS and another application of its
-// own. Nothing is faster than in production.
+// own. Nothing is faster than in production. Components of the cluster grant each
+// lane as many requests and workers as they grant a cluster by default.
 //
 // The file list is the architecture:
 //

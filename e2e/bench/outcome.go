@@ -20,6 +20,9 @@ func (l *lane) outcome(ctx context.Context) (result.Result, error) {
 	samples := l.watcher.between(l.begin, l.end)
 	refused := l.workers.between(l.begin, l.end)
 	drained := l.watcher.drained()
+	if drained.After(l.end) {
+		drained = time.Time{} // cut off before
+	}
 	r := result.Result{
 		Scenario: l.scenario.Name, Contender: l.variant.Name, Parameters: l.variant.Label(), Seed: l.seed, Started: l.begin.UTC(),
 		Refused:       result.Refusals{Workers: len(refused), Other: len(l.web.between(l.begin, l.end))},

@@ -33,7 +33,11 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	headroom := slices.ContainsFunc(slices.Concat(batches...), func(v contender.Variant) bool { return v.Headroom })
-	stage, err := setStage(ctx, o.Dir, headroom, o.Log)
+	lanes := 0
+	for _, batch := range batches {
+		lanes = max(lanes, len(batch))
+	}
+	stage, err := setStage(ctx, o.Dir, headroom, lanes, o.Log)
 	if err != nil {
 		return err
 	}

@@ -38,9 +38,9 @@ type stage struct {
 	networks int // that pods have got so far
 }
 
-// setStage builds what is to be run, with Headroom or without, and starts the
-// cluster.
-func setStage(ctx context.Context, dir string, headroom bool, log io.Writer) (*stage, error) {
+// setStage builds what is to be run, with Headroom or without, and starts a
+// cluster for so many lanes.
+func setStage(ctx context.Context, dir string, headroom bool, lanes int, log io.Writer) (*stage, error) {
 	s := &stage{dir: dir, log: log}
 	var err error
 	if s.binaries, err = binaries.Build(ctx, log); err != nil {
@@ -54,8 +54,28 @@ func setStage(ctx context.Context, dir string, headroom bool, log io.Writer) (*s
 	if s.worker, err = binaries.Program(ctx, log, workerProgram); err != nil {
 		return nil, err
 	}
-	s.cluster, err = cluster.Start(ctx, cluster.Options{Binaries: s.binaries, Dir: filepath.Join(dir, "cluster"), KEDA: true, Log: log})
+	s.cluster, err = cluster.Start(ctx, cluster.Options{
+		Binaries: s.binaries, Dir: filepath.Join(dir, "cluster"), KEDA: true, Flags: limits(lanes), Log: log,
+	})
 	return s, err
+}
+
+// limits are flags that give each lane what components grant a whole cluster by
+// default: else lanes would take requests and workers from each other.
+func limits(lanes int) map[string][]string {
+	requests := func(perSecond, burst int) []string {
+		return []string{fmt.Sprintf("--kube-api-qps=%d", perSecond*lanes), fmt.Sprintf("--kube-api-burst=%d", burst*lanes)}
+	}
+	manager := requests(20, 30)
+	for _, controller := range []string{"deployment", "replicaset", "horizontal-pod-autoscaler"} {
+		manager = append(manager, fmt.Sprintf("--concurrent-%s-syncs=%d", controller, 5*lanes))
+	}
+	return map[string][]string{
+		"kube-controller-manager": manager,
+		"kube-scheduler":          requests(50, 100),
+		"keda-operator":           requests(20, 30),
+		"keda-metrics-apiserver":  requests(20, 30),
+	}
 }
 
 // close ends everything of the cluster.
