@@ -113,7 +113,7 @@ func expand(text string, pairs ...string) string {
 func (s *site) apply(documents string) {
 	s.t.Helper()
 	if err := s.Apply(s.t.Context(), []byte(documents)); err != nil {
-		s.t.Fatalf("%v\n%s", err, documents)
+		s.t.Fatal(err)
 	}
 }
 
