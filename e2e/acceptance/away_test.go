@@ -159,6 +159,7 @@ func TestHeadroomAnswersWhileTheAPIServerIsAway(t *testing.T) {
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.world.settled(begin)
 	s.runs("orders", capacity)
 	if most := seen.most(); most > capacity {
 		t.Errorf("replicas were %v: want never more than %d", seen.all(), capacity)

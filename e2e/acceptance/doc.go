@@ -4,5 +4,6 @@
 //
 // All tests share one cluster and one Headroom, each in a namespace with a database
 // server and queues of its own. Those that take Headroom or the API server away run
-// first, one after the other; the others run together.
+// first, one after the other; the others run together. With HEADROOM_E2E_KEEP set
+// to anything, logs stay, in a directory that is named at the end.
 package acceptance

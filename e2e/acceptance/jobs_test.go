@@ -46,6 +46,7 @@ func (s *site) scaledJob(f *fleet, strategy string, messages int) string {
 // TestJobsOfEveryStrategyStayWithinTheCeiling drains a queue by Jobs: twice as many
 // as the database carries are wanted.
 func TestJobsOfEveryStrategyStayWithinTheCeiling(t *testing.T) {
+	t.Parallel()
 	for _, strategy := range []struct{ name, trigger, yaml string }{
 		{"default", "external-push", "strategy: default"},
 		{"custom", "external", `strategy: custom, customScalingQueueLengthDeduction: 1, customScalingRunningJobPercentage: "0.5"`},

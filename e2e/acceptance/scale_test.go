@@ -12,6 +12,7 @@ import (
 // TestFromZeroToTheCeilingAndBackToZero drains a queue that asks for far more
 // workers than the database carries, by each kind of trigger.
 func TestFromZeroToTheCeilingAndBackToZero(t *testing.T) {
+	t.Parallel()
 	for _, trigger := range []string{"external-push", "external"} {
 		t.Run(trigger, func(t *testing.T) {
 			t.Parallel()
@@ -49,6 +50,7 @@ func TestFromZeroToTheCeilingAndBackToZero(t *testing.T) {
 // TestNobodyLeavesZeroForACeilingOfZero fills the database from elsewhere, and lets
 // it go again.
 func TestNobodyLeavesZeroForACeilingOfZero(t *testing.T) {
+	t.Parallel()
 	for _, trigger := range []string{"external-push", "external"} {
 		t.Run(trigger, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -46,7 +47,11 @@ type world struct {
 	mu       sync.Mutex
 	refusals map[string]int // of workers, by namespace
 	sites    int
+	outages  []outage
 }
+
+// outage is a time in which the API server was away or had just come back.
+type outage struct{ from, to time.Time }
 
 var (
 	shared    *world
@@ -142,6 +147,25 @@ func (w *world) refused(namespace string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.refusals[namespace]
+}
+
+// settled notes that the API server is back since just now, and was away since from.
+func (w *world) settled(from time.Time) {
+	const learning = 20 * time.Second // its roles, on a slow machine
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.outages = append(w.outages, outage{from, time.Now().Add(learning)})
+}
+
+// unsettled says whether a line of a JSON log is from an outage.
+func (w *world) unsettled(line []byte) bool {
+	var entry struct{ Time time.Time }
+	if json.Unmarshal(line, &entry) != nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.outages, func(o outage) bool { return entry.Time.After(o.from) && entry.Time.Before(o.to) })
 }
 
 // nextNamespace is one that no test has had.
