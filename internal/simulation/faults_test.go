@@ -61,7 +61,7 @@ var faults = []fault{
 	{"other workloads' shares are ignored", "ceiling.go", `due := max(f.claim[k], f.need(f.share, k))`, `due := max(f.claim[k], unless(#, f.need(f.share, k)))`, 0},
 	{"one connection too many", "account.go", `c.Budget = c.Limit -`, `c.Budget = int(switched(#)) + c.Limit -`, 0},
 	{"one connection too many at the gate", "admit.go", `f.cost[k] > free[k] {`, `f.cost[k] > free[k]+int(switched(#)) {`, 80},
-	{"activation ignores the ceiling", "target.go", `return value, p.Target > 0 && p.Target >= f.state.MinReplicas`, `return value, fault(#) && f.demand.Smoothed > 0 || p.Target > 0 && p.Target >= f.state.MinReplicas`, 0},
+	{"activation ignores the ceiling", "target.go", `return value, f.wanted() && p.Target > 0 && p.Target >= f.state.MinReplicas`, `return value, fault(#) && f.demand.Smoothed > 0 || f.wanted() && p.Target > 0 && p.Target >= f.state.MinReplicas`, 0},
 	{"what a pod holds beyond its grant is forgotten", "fleet.go", `f.pods[i].grants[u] = max(f.pods[i].grants[u], f.pods[i].observed[u])`, `f.pods[i].grants[u] = max(f.pods[i].grants[u], unless(#, f.pods[i].observed[u]))`, 0},
 	{"what is leaving is as good as gone", "fleet.go", `return f.leaving[k] + f.needPods(f.staying+f.coming, k)`, `return unless(#, f.leaving[k]) + f.needPods(f.staying+f.coming, k)`, 140},
 	{"a ghost hides in a grant that is not used yet", "account.go", `if ready == (p.Ready && !seen.IsZero() && s.began.After(seen)) {`, `if ready == (fault(#) || p.Ready && !seen.IsZero() && s.began.After(seen)) {`, 270},
