@@ -126,7 +126,9 @@ func (p *player) perform(ctx context.Context, s scenario.Scenario, lanes []*lane
 	for _, l := range lanes {
 		playing.Go(func() {
 			l.play(ctx, begin)
-			fmt.Fprintf(p.Log, "    %s ended after %.0f s\n", l.variant.Name, time.Since(begin).Seconds())
+			if !l.end.IsZero() {
+				fmt.Fprintf(p.Log, "    %s ended after %.0f s\n", l.variant.Name, l.end.Sub(begin).Seconds())
+			}
 			l.tearDown()
 		})
 	}
