@@ -56,7 +56,7 @@ func (s *shop) must(err error) {
 func TestTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	hasty := patient
-	hasty.maxReadingAge = "1s"
+	hasty.maxReadingAge = "3s"
 	s := newShop(t, hasty)
 	s.open()
 
@@ -182,7 +182,7 @@ func TestTheDatabaseIsAway(t *testing.T) {
 func TestTheDatabaseIsFullOrSmaller(t *testing.T) {
 	t.Parallel()
 	hasty := patient
-	hasty.maxReadingAge = "1s"
+	hasty.maxReadingAge = "3s"
 	s := newShop(t, hasty)
 	s.open()
 	const refusals = `headroom_database_refusals_total{database="orders-db",database_namespace="shop"}`
@@ -321,7 +321,7 @@ func TestTheNameLeadsElsewhere(t *testing.T) {
 		replace(s.t, dsn, []byte(pgserver.DSN(alias.Addr(), "monitor", "postgres")))
 		s.change(func(on *terms) {
 			on.databases = fmt.Sprintf("- name: orders-alias\n  postgresql: {dsn: {file: %s}}\n  reserve: 2\n"+
-				"  othersWindow: 1s\n  pollInterval: 100ms\n  maxReadingAge: 1m\n", dsn)
+				"  othersWindow: 3s\n  pollInterval: 100ms\n  maxReadingAge: 1m\n", dsn)
 		})
 		one := func(p seen) bool {
 			return len(p.databases) == 2 && p.databases[0].Server != "" && p.databases[0].Server == p.databases[1].Server &&
@@ -502,7 +502,7 @@ func TestThePodsAreUnknownAndAFreshStart(t *testing.T) {
 			s.t.Errorf("admitted %v though others were not watched yet", p.Admissions)
 		}
 
-		s.change(func(on *terms) { on.othersWindow = "1s" })
+		s.change(func(on *terms) { on.othersWindow = "3s" })
 		s.sees("both may pass", func(p seen) bool { return len(p.Admissions) == 2 && p.database.Starting == "" })
 		s.change(func(on *terms) { on.mode = "Target" })
 		s.scale(3)

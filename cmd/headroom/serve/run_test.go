@@ -177,7 +177,7 @@ type terms struct {
 
 // patient terms outlast any pause of a slow machine.
 var patient = terms{
-	mode: "Target", connectionsPerPod: "3", othersWindow: "1s", maxReadingAge: "1m", staleAfter: "1m", errorAfter: "5m",
+	mode: "Target", connectionsPerPod: "3", othersWindow: "3s", maxReadingAge: "1m", staleAfter: "1m", errorAfter: "5m",
 }
 
 // openShop returns a shop whose service runs.
