@@ -29,6 +29,10 @@ type Options struct {
 	// WarmUp is how long everything stands before the timeline begins: longer than
 	// the window in which autoscalers watch others.
 	WarmUp time.Duration
+	// FirstNetwork is the N of the first 127.N.0.0/16 that pods get addresses of, 10 to
+	// 249. Each node takes the next one: runs at the same time on one machine begin
+	// far apart.
+	FirstNetwork int
 	// Out is the directory of results and report; results of other runs stay there.
 	Out string
 	// Dir gets the logs. It has to be empty, or not there yet.
@@ -43,7 +47,7 @@ const warmUp = 45 * time.Second
 
 // Defaults returns the options of a whole run without scenarios and contenders.
 func Defaults() Options {
-	return Options{Seeds: 1, WarmUp: warmUp}
+	return Options{Seeds: 1, WarmUp: warmUp, FirstNetwork: firstNetwork}
 }
 
 // baseline is the contender that others are compared with.
@@ -86,6 +90,9 @@ func (o Options) plan() (scenarios []scenario.Scenario, batches [][]contender.Va
 	}
 	if o.Seeds < 1 {
 		return nil, nil, fmt.Errorf("seeds: expected 1 or more, found %d", o.Seeds)
+	}
+	if o.FirstNetwork < firstNetwork || o.FirstNetwork > lastNetwork {
+		return nil, nil, fmt.Errorf("first network: expected %d to %d, found %d", firstNetwork, lastNetwork, o.FirstNetwork)
 	}
 	size := len(variants)
 	if o.Lanes > 0 {

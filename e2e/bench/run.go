@@ -37,7 +37,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	for _, batch := range batches {
 		lanes = max(lanes, len(batch))
 	}
-	stage, err := setStage(ctx, o.Dir, headroom, lanes, o.Log)
+	stage, err := setStage(ctx, o, headroom, lanes)
 	if err != nil {
 		return err
 	}

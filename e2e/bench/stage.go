@@ -34,14 +34,15 @@ type stage struct {
 	log              io.Writer
 	service          *headroomService
 
-	mu       sync.Mutex
-	networks int // that pods have got so far
+	mu      sync.Mutex
+	network int // 127.N.0.0/16, that pods get next
 }
 
 // setStage builds what is to be run, with Headroom or without, and starts a
 // cluster for so many lanes.
-func setStage(ctx context.Context, dir string, headroom bool, lanes int, log io.Writer) (*stage, error) {
-	s := &stage{dir: dir, log: log}
+func setStage(ctx context.Context, o Options, headroom bool, lanes int) (*stage, error) {
+	dir, log := o.Dir, o.Log
+	s := &stage{dir: dir, log: log, network: o.FirstNetwork}
 	var err error
 	if s.binaries, err = binaries.Build(ctx, log); err != nil {
 		return nil, err
@@ -93,15 +94,18 @@ type nodeOf struct {
 	worker func(line []byte) // is told what workers write
 }
 
+// Networks that pods get addresses of; those below are others'.
+const firstNetwork, lastNetwork = 10, 249
+
 // startNode starts a node that takes nobody else's pods.
 func (s *stage) startNode(ctx context.Context, name string, of nodeOf) (*node.Node, error) {
 	s.mu.Lock()
-	s.networks++
-	network := s.networks
+	network := s.network
+	if s.network++; s.network > lastNetwork { // who used the first ones so long ago is gone
+		s.network = firstNetwork
+	}
 	s.mu.Unlock()
-	// 127.0, .1 and .2 are others'. Who used a network so long ago is gone.
-	const first, networks = 10, 240
-	addresses, err := node.Loopback(first + network%networks)
+	addresses, err := node.Loopback(network)
 	if err != nil {
 		return nil, err
 	}

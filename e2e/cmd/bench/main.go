@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string) error {
 	flags.BoolVar(&o.Sweep, "sweep", false, "try contenders with all their parameters")
 	flags.IntVar(&o.Lanes, "lanes", 0, "how many contenders run side by side at most, fixed replicas included; 0 for all")
 	flags.DurationVar(&o.WarmUp, "warm-up", o.WarmUp, "how long everything stands before a timeline begins")
+	flags.IntVar(&o.FirstNetwork, "first-network", o.FirstNetwork, "N of the first 127.N.0.0/16 for pods, 10 to 249: runs at the same time on one machine begin far apart")
 	flags.StringVar(&o.Out, "out", filepath.Join("..", "docs", "benchmarks"), "directory of results and report")
 	flags.StringVar(&o.Dir, "logs", "", "directory for logs, which has to be empty; left out, they are thrown away")
 	again := flags.Bool("report", false, "play nothing: write the report of the results that there are")
