@@ -34,27 +34,34 @@ func repository(t *testing.T) Options {
 
 func TestPlan(t *testing.T) {
 	t.Parallel()
+	formulas := func(n int, before ...string) []string {
+		return append(append(before, slices.Repeat([]string{"formula"}, n)...), "fixed")
+	}
 	for _, test := range []struct {
 		name    string
 		change  func(*Options)
 		batches [][]string
 		err     string
 	}{
-		{"all", func(*Options) {}, [][]string{{"stock", "static", "formula", "headroom-target", "fixed"}}, ""},
-		{"two at a time beside fixed replicas", func(o *Options) { o.Lanes = 3 }, [][]string{{"stock", "static", "fixed"}, {"formula", "headroom-target", "fixed"}}, ""},
+		{"what contenders show", func(o *Options) { o.NoSweep = true }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target")}, ""},
+		{"a sweep begins with what contenders show", func(*Options) {}, [][]string{formulas(4, "stock", "static", "formula", "headroom-target"), formulas(7)}, ""},
+		{"all at once", func(o *Options) { o.Lanes = 0 }, [][]string{formulas(11, "stock", "static", "formula", "headroom-target")}, ""},
+		{"two at a time beside fixed replicas", func(o *Options) { o.Lanes, o.NoSweep = 3, true }, [][]string{{"stock", "static", "fixed"}, {"formula", "headroom-target", "fixed"}}, ""},
 		{"one contender", func(o *Options) { o.Contender = []string{"stock"} }, [][]string{{"stock", "fixed"}}, ""},
 		{"fixed replicas alone", func(o *Options) { o.Contender = []string{"fixed"} }, [][]string{{"fixed"}}, ""},
-		{"a sweep", func(o *Options) { o.Contender, o.Sweep, o.Lanes = []string{"formula"}, true, 5 }, slices.Repeat([][]string{{"formula", "formula", "formula", "formula", "fixed"}}, 3), ""},
+		{"a scenario that is not for sweeps", func(o *Options) { o.Scenario = []string{"leak"} }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target")}, ""},
 		{"an unknown contender", func(o *Options) { o.Contender = []string{"nobody"} }, nil, `contender: expected one of stock, static, formula, headroom-target, fixed, found "nobody"`},
 		{"an unknown scenario", func(o *Options) { o.Scenario = []string{"peace"} }, nil, `found "peace"`},
 		{"no seed", func(o *Options) { o.Seeds = 0 }, nil, "seeds: expected 1 or more, found 0"},
+		{"no network", func(o *Options) { o.FirstNetwork = 9 }, nil, "first network: expected 10 to 249, found 9"},
 		{"no room", func(o *Options) { o.Lanes = 1 }, nil, "lanes: expected 2 or more"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			o := repository(t)
+			o.Scenario = []string{"burst"}
 			test.change(&o)
-			_, batches, err := o.plan()
+			productions, err := o.plan()
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("error is %v, want one with %q", err, test.err)
@@ -65,7 +72,7 @@ func TestPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			var names [][]string
-			for _, batch := range batches {
+			for _, batch := range productions[0].batches {
 				var one []string
 				for _, v := range batch {
 					one = append(one, v.Name)
@@ -79,16 +86,20 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestPlanOfOneScenario(t *testing.T) {
+func TestPlanOfScenarios(t *testing.T) {
 	t.Parallel()
 	o := repository(t)
-	o.Scenario = []string{"spike", "burst"}
-	scenarios, _, err := o.plan()
+	all, err := o.plan()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(scenarios) != 2 || scenarios[0].Name != "burst" || scenarios[1].Name != "spike" {
-		t.Errorf("plays %v", scenarios)
+	o.Scenario = []string{"spike", "burst"}
+	some, err := o.plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != len(o.Scenarios) || len(some) != 2 || some[0].scenario.Name != "burst" || some[1].scenario.Name != "spike" {
+		t.Errorf("plays %d scenarios, and %v", len(all), some)
 	}
 }
 

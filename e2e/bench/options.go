@@ -20,9 +20,9 @@ type Options struct {
 	Scenario, Contender []string
 	// Seeds is how often each is played, with seeds from 1 on.
 	Seeds int
-	// Sweep plays contenders with all their parameters, not only with the shown
-	// ones.
-	Sweep bool
+	// NoSweep plays contenders with the parameters that they show alone, also in
+	// scenarios that are for sweeps.
+	NoSweep bool
 	// Lanes is how many contenders run side by side at most; 0 sets no bound.
 	// Fixed replicas, which others are compared with, run beside each batch.
 	Lanes int
@@ -45,74 +45,100 @@ type Options struct {
 // what KEDA's and Kubernetes' intervals add to it.
 const warmUp = 45 * time.Second
 
+// lanes is what Lanes should be: two processors are half busy with as many.
+const lanes = 9
+
 // Defaults returns the options of a whole run without scenarios and contenders.
 func Defaults() Options {
-	return Options{Seeds: 1, WarmUp: warmUp, FirstNetwork: firstNetwork}
+	return Options{Seeds: 1, Lanes: lanes, WarmUp: warmUp, FirstNetwork: firstNetwork}
 }
 
 // baseline is the contender that others are compared with.
 const baseline = "fixed"
 
-// plan says what is played: batches of variants that run side by side, each with
-// the baseline, where there is one.
-func (o Options) plan() (scenarios []scenario.Scenario, batches [][]contender.Variant, err error) {
-	scenarioNames, contenderNames := []string{}, []string{}
+// production is a scenario and who plays it: batches of variants that run side by
+// side, each with the baseline, where there is one.
+type production struct {
+	scenario scenario.Scenario
+	batches  [][]contender.Variant
+}
+
+// plan says what is played.
+func (o Options) plan() ([]production, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	var out []production
 	for _, s := range o.Scenarios {
-		scenarioNames = append(scenarioNames, s.Name)
 		if len(o.Scenario) == 0 || slices.Contains(o.Scenario, s.Name) {
-			scenarios = append(scenarios, s)
+			out = append(out, production{s, o.batches(s.Sweep && !o.NoSweep)})
 		}
 	}
-	var base *contender.Variant
-	var variants []contender.Variant
+	return out, nil
+}
+
+// batches divides the contenders. The variants that they show come first, so that
+// those run side by side.
+func (o Options) batches(sweep bool) [][]contender.Variant {
+	var base, shown, others []contender.Variant
 	for _, c := range o.Contenders {
-		contenderNames = append(contenderNames, c.Name)
 		switch {
 		case c.Name == baseline:
-			v := c.ShownVariant()
-			base = &v
+			base = append(base, c.ShownVariant())
+			continue
 		case len(o.Contender) > 0 && !slices.Contains(o.Contender, c.Name):
-		case o.Sweep:
-			variants = append(variants, c.Sweep()...)
-		default:
-			variants = append(variants, c.ShownVariant())
+			continue
+		}
+		first := c.ShownVariant()
+		shown = append(shown, first)
+		for _, v := range c.Sweep() {
+			if sweep && v.Label() != first.Label() {
+				others = append(others, v)
+			}
 		}
 	}
-	for _, check := range []struct {
+	variants := append(shown, others...)
+	if len(variants) == 0 {
+		return [][]contender.Variant{base}
+	}
+	size := len(variants)
+	if o.Lanes > 0 {
+		size = o.Lanes - len(base)
+	}
+	var out [][]contender.Variant
+	for batch := range slices.Chunk(variants, size) {
+		out = append(out, slices.Concat(batch, base))
+	}
+	return out
+}
+
+// check says what can't be played.
+func (o Options) check() error {
+	var scenarios, contenders []string
+	for _, s := range o.Scenarios {
+		scenarios = append(scenarios, s.Name)
+	}
+	for _, c := range o.Contenders {
+		contenders = append(contenders, c.Name)
+	}
+	for _, list := range []struct {
 		what          string
 		wanted, there []string
-	}{{"scenario", o.Scenario, scenarioNames}, {"contender", o.Contender, contenderNames}} {
-		for _, name := range check.wanted {
-			if !slices.Contains(check.there, name) {
-				return nil, nil, fmt.Errorf("%s: expected one of %s, found %q", check.what, strings.Join(check.there, ", "), name)
+	}{{"scenario", o.Scenario, scenarios}, {"contender", o.Contender, contenders}} {
+		for _, name := range list.wanted {
+			if !slices.Contains(list.there, name) {
+				return fmt.Errorf("%s: expected one of %s, found %q", list.what, strings.Join(list.there, ", "), name)
 			}
 		}
 	}
 	if o.Seeds < 1 {
-		return nil, nil, fmt.Errorf("seeds: expected 1 or more, found %d", o.Seeds)
+		return fmt.Errorf("seeds: expected 1 or more, found %d", o.Seeds)
 	}
 	if o.FirstNetwork < firstNetwork || o.FirstNetwork > lastNetwork {
-		return nil, nil, fmt.Errorf("first network: expected %d to %d, found %d", firstNetwork, lastNetwork, o.FirstNetwork)
+		return fmt.Errorf("first network: expected %d to %d, found %d", firstNetwork, lastNetwork, o.FirstNetwork)
 	}
-	size := len(variants)
-	if o.Lanes > 0 {
-		size = o.Lanes
-		if base != nil {
-			size--
-		}
+	if o.Lanes < 0 || o.Lanes == 1 {
+		return fmt.Errorf("lanes: expected 2 or more, one of which has fixed replicas, or 0 for all, found %d", o.Lanes)
 	}
-	if size < 1 && len(variants) > 0 {
-		return nil, nil, fmt.Errorf("lanes: expected 2 or more, one of which has fixed replicas, found %d", o.Lanes)
-	}
-	if len(variants) == 0 {
-		variants, base, size = []contender.Variant{*base}, nil, 1
-	}
-	for batch := range slices.Chunk(variants, size) {
-		batch = slices.Clone(batch)
-		if base != nil {
-			batch = append(batch, *base)
-		}
-		batches = append(batches, batch)
-	}
-	return scenarios, batches, nil
+	return nil
 }

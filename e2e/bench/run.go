@@ -24,7 +24,7 @@ const setUps = 2
 // Run plays everything, and writes results and report after each scenario. What
 // was measured before an error, or before ctx ended, is kept.
 func Run(ctx context.Context, o Options) (err error) {
-	scenarios, batches, err := o.plan()
+	productions, err := o.plan()
 	if err != nil {
 		return err
 	}
@@ -32,10 +32,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	headroom := slices.ContainsFunc(slices.Concat(batches...), func(v contender.Variant) bool { return v.Headroom })
-	lanes := 0
-	for _, batch := range batches {
-		lanes = max(lanes, len(batch))
+	lanes, headroom := 0, false
+	for _, production := range productions {
+		for _, batch := range production.batches {
+			lanes = max(lanes, len(batch))
+			headroom = headroom || slices.ContainsFunc(batch, func(v contender.Variant) bool { return v.Headroom })
+		}
 	}
 	stage, err := setStage(ctx, o, headroom, lanes)
 	if err != nil {
@@ -44,24 +46,36 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, stage.close()) }()
 	p := player{Options: o, stage: stage, machine: machine}
 	var failed []error
-	for _, s := range scenarios {
+	for _, production := range productions {
 		for seed := 1; seed <= o.Seeds; seed++ {
-			for i, batch := range batches {
-				fmt.Fprintf(o.Log, "%s  %s, seed %d, batch %d of %d\n", time.Now().UTC().Format(time.TimeOnly), s.Name, seed, i+1, len(batches))
-				results, err := p.play(ctx, s, batch, seed, i)
+			if err := p.produce(ctx, production, seed); err != nil {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				if err != nil { // the others can be played for all that
-					fmt.Fprintf(o.Log, "    failed: %v\n", err)
-					failed = append(failed, fmt.Errorf("%s, seed %d: %w", s.Name, seed, err))
-					continue
-				}
-				p.tell(results)
-				if err := p.keep(results); err != nil {
-					return err
-				}
+				failed = append(failed, err) // the others can be played for all that
 			}
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// produce plays all batches of a scenario, and keeps their results.
+func (p *player) produce(ctx context.Context, production production, seed int) error {
+	var failed []error
+	for i, batch := range production.batches {
+		fmt.Fprintf(p.Log, "%s  %s, seed %d, batch %d of %d\n", time.Now().UTC().Format(time.TimeOnly), production.scenario.Name, seed, i+1, len(production.batches))
+		results, err := p.play(ctx, production.scenario, batch, seed, i)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			fmt.Fprintf(p.Log, "    failed: %v\n", err)
+			failed = append(failed, fmt.Errorf("%s, seed %d: %w", production.scenario.Name, seed, err))
+			continue
+		}
+		p.tell(results)
+		if err := p.keep(results); err != nil {
+			return err
 		}
 	}
 	return errors.Join(failed...)

@@ -19,6 +19,9 @@ type Scenario struct {
 	Database Database `yaml:"database"`
 	Fleets   []Fleet  `yaml:"fleets"`
 	Others   Others   `yaml:"others"`
+	// Sweep tries contenders with all of their parameters here, not only with
+	// those that they show.
+	Sweep bool `yaml:"sweep"`
 	// Nodes is how many nodes the fleets have; 0 means one.
 	Nodes    int    `yaml:"nodes"`
 	Timeline []Step `yaml:"timeline"`
