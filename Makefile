@@ -66,7 +66,7 @@ e2e-build: ## Build the control plane and KEDA that they run on: 15 minutes, onc
 
 # Names of scenarios and contenders, with commas between; nothing means all.
 .PHONY: bench-cluster
-bench-cluster: e2e-build ## Play all scenarios for all contenders and write docs/benchmarks, in an hour and a half (SCENARIO=burst CONTENDER=stock,formula SEEDS=3 ARGS='--lanes 5')
+bench-cluster: e2e-build ## Play all scenarios for all contenders and write docs/benchmarks, in an hour and three quarters (SCENARIO=burst CONTENDER=stock,formula SEEDS=3 ARGS='--lanes 5')
 	@.ci/install postgresql
 	go -C e2e run ./cmd/bench --scenario '$(SCENARIO)' --contender '$(CONTENDER)' --seeds $(or $(SEEDS),1) $(ARGS)
 

@@ -44,7 +44,8 @@ func TestPlan(t *testing.T) {
 		err     string
 	}{
 		{"what contenders show", func(o *Options) { o.NoSweep = true }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target")}, ""},
-		{"a sweep begins with what contenders show", func(*Options) {}, [][]string{formulas(4, "stock", "static", "formula", "headroom-target"), formulas(7)}, ""},
+		{"a sweep begins with what contenders show", func(*Options) {}, [][]string{formulas(1, "stock", "static", "formula", "headroom-target"), formulas(5), formulas(5)}, ""},
+		{"a scenario that is heavy", func(o *Options) { o.Scenario = []string{"forty-fleets"} }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target"), formulas(4), formulas(4), formulas(3)}, ""},
 		{"all at once", func(o *Options) { o.Lanes = 0 }, [][]string{formulas(11, "stock", "static", "formula", "headroom-target")}, ""},
 		{"two at a time beside fixed replicas", func(o *Options) { o.Lanes, o.NoSweep = 3, true }, [][]string{{"stock", "static", "fixed"}, {"formula", "headroom-target", "fixed"}}, ""},
 		{"one contender", func(o *Options) { o.Contender = []string{"stock"} }, [][]string{{"stock", "fixed"}}, ""},

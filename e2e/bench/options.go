@@ -45,8 +45,9 @@ type Options struct {
 // what KEDA's and Kubernetes' intervals add to it.
 const warmUp = 45 * time.Second
 
-// lanes is what Lanes should be: two processors are half busy with as many.
-const lanes = 9
+// lanes is what Lanes should be: two processors are half busy with as many, where
+// a scenario sets no lower bound.
+const lanes = 6
 
 // Defaults returns the options of a whole run without scenarios and contenders.
 func Defaults() Options {
@@ -71,15 +72,15 @@ func (o Options) plan() ([]production, error) {
 	var out []production
 	for _, s := range o.Scenarios {
 		if len(o.Scenario) == 0 || slices.Contains(o.Scenario, s.Name) {
-			out = append(out, production{s, o.batches(s.Sweep && !o.NoSweep)})
+			out = append(out, production{s, o.batches(s)})
 		}
 	}
 	return out, nil
 }
 
-// batches divides the contenders. The variants that they show come first, so that
+// batches divides the contenders in a scenario. The variants that they show come first, so that
 // those run side by side.
-func (o Options) batches(sweep bool) [][]contender.Variant {
+func (o Options) batches(s scenario.Scenario) [][]contender.Variant {
 	var base, shown, others []contender.Variant
 	for _, c := range o.Contenders {
 		switch {
@@ -92,7 +93,7 @@ func (o Options) batches(sweep bool) [][]contender.Variant {
 		first := c.ShownVariant()
 		shown = append(shown, first)
 		for _, v := range c.Sweep() {
-			if sweep && v.Label() != first.Label() {
+			if s.Sweep && !o.NoSweep && v.Label() != first.Label() {
 				others = append(others, v)
 			}
 		}
@@ -102,8 +103,10 @@ func (o Options) batches(sweep bool) [][]contender.Variant {
 		return [][]contender.Variant{base}
 	}
 	size := len(variants)
-	if o.Lanes > 0 {
-		size = o.Lanes - len(base)
+	for _, most := range []int{o.Lanes, s.Lanes} {
+		if most > 0 {
+			size = min(size, most-len(base))
+		}
 	}
 	var out [][]contender.Variant
 	for batch := range slices.Chunk(variants, size) {

@@ -166,16 +166,12 @@ func (p *player) results(ctx context.Context, lanes []*lane, m result.Machine) (
 	var out []result.Result
 	fixed := 0.0
 	for _, l := range lanes {
-		versions, err := p.stage.versions(ctx, l.database.server.Major())
-		if err != nil {
-			return nil, err
-		}
 		r, err := l.outcome(ctx)
 		if err != nil {
 			return nil, err
 		}
 		m.Late = r.Machine.Late
-		r.Versions, r.Machine = versions, m
+		r.Versions, r.Machine = p.stage.versions(l.database.server.Major()), m
 		r.Findings = append(r.Findings, m.Doubts()...)
 		if r.Contender == baseline && r.Drained {
 			fixed = r.DrainSeconds

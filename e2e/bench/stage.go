@@ -32,6 +32,7 @@ type stage struct {
 	headroom, worker string // programs
 	dir              string // of logs
 	log              io.Writer
+	commit           string // that Headroom was built from
 	service          *headroomService
 
 	mu      sync.Mutex
@@ -45,6 +46,10 @@ func setStage(ctx context.Context, o Options, headroom bool, lanes int) (*stage,
 	s := &stage{dir: dir, log: log, network: o.FirstNetwork}
 	var err error
 	if s.binaries, err = binaries.Build(ctx, log); err != nil {
+		return nil, err
+	}
+	// Before it is built: a tree that changes meanwhile is another one.
+	if s.commit, err = gitVersion(ctx); err != nil {
 		return nil, err
 	}
 	if headroom {

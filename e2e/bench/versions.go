@@ -5,21 +5,18 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/keda-headroom/headroom/e2e/bench/result"
 )
 
 // versions are those of what takes part.
-func (s *stage) versions(ctx context.Context, postgresMajor int) (result.Versions, error) {
-	headroom, err := gitVersion(ctx)
-	if err != nil {
-		return result.Versions{}, err
-	}
+func (s *stage) versions(postgresMajor int) result.Versions {
 	return result.Versions{
-		Headroom: headroom, Kubernetes: s.binaries.Kubernetes, KEDA: s.binaries.KEDA,
-		PostgreSQL: fmt.Sprint(postgresMajor), Go: strings.TrimPrefix(runtime.Version(), "go"),
-	}, nil
+		Headroom: s.commit, Kubernetes: s.binaries.Kubernetes, KEDA: s.binaries.KEDA,
+		PostgreSQL: strconv.Itoa(postgresMajor), Go: strings.TrimPrefix(runtime.Version(), "go"),
+	}
 }
 
 // gitVersion is the commit that the working tree is at, "-dirty" where Headroom

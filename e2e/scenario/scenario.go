@@ -22,6 +22,9 @@ type Scenario struct {
 	// Sweep tries contenders with all of their parameters here, not only with
 	// those that they show.
 	Sweep bool `yaml:"sweep"`
+	// Lanes is how many contenders may run it side by side at most, where that is
+	// less than elsewhere; 0 sets no bound.
+	Lanes int `yaml:"lanes"`
 	// Nodes is how many nodes the fleets have; 0 means one.
 	Nodes    int    `yaml:"nodes"`
 	Timeline []Step `yaml:"timeline"`

@@ -80,6 +80,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"twice", "title: Least", "title: Least\ntitle: Most", `"title" already defined`},
 		{"two documents", "- {at: 0s, do: burst}", "- {at: 0s, do: burst}\n---\ntitle: More", "expected one document, found more"},
 		{"no title", "title: Least", "title: ''", "title: expected one line"},
+		{"one lane", "duration: 1m", "duration: 1m\nlanes: 1", "lanes: expected 2 to 100, found 1"},
 		{"no unit", "duration: 1m", "duration: 60", `expected a duration such as 30s, found "60"`},
 		{"an object as a duration", "duration: 1m", "duration: {}", `expected a duration such as 30s`},
 		{"negative", "work: 1s", "work: -1s", "expected a duration such as 30s"},

@@ -15,6 +15,7 @@ const (
 	mostReplicas    = 500
 	mostMessages    = 1_000_000
 	mostNodes       = 10
+	mostLanes       = 100
 	longest         = time.Hour
 )
 
@@ -50,6 +51,9 @@ func (s Scenario) problems() findings {
 		f.add("shows: expected what can be learnt from the scenario, found nothing")
 	}
 	f.within("duration", s.Duration, time.Second)
+	if s.Lanes != 0 {
+		f.between("lanes", s.Lanes, 2, mostLanes)
+	}
 	f.between("nodes", s.Nodes, 0, mostNodes)
 	s.Database.check(&f)
 	s.checkFleets(&f)
