@@ -3,6 +3,7 @@ package fleets
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +120,8 @@ func TestFleetsOfARealCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, c, source, "a rollout", func(f metrics.Fleet, err error) bool {
-		return err == nil && len(f.Pods) > 2 && f.Pods[len(f.Pods)-1].Revision == 2
+		newest := func(p metrics.Pod) bool { return p.Revision == 2 }
+		return err == nil && len(f.Pods) > 2 && slices.ContainsFunc(f.Pods, newest)
 	})
 
 	server := real.Component("kube-apiserver")
