@@ -106,8 +106,10 @@ func TestMoreHeadroomNeverGivesFewerPods(t *testing.T) {
 		more := between(t, 1, 30, "more")
 		d := between(t, 0, len(u.group.Databases)-1, "database")
 		what := rapid.SampledFrom([]string{"limit", "others", "reserve"}).Draw(t, "what")
-		if u.servers[u.leads[d]].full {
-			what = "reserve" // a larger limit that is full all the same is not more headroom
+		for i, database := range u.group.Databases {
+			if data, _ := u.snapshot.Databases[database.ID].Last(); data.Full && u.leads[i] == u.leads[d] {
+				what = "reserve" // a larger limit that is full all the same is not more headroom
+			}
 		}
 		edit := func(data metrics.Database) metrics.Database {
 			data.Constraints, data.Sessions = slices.Clone(data.Constraints), slices.Clone(data.Sessions)
