@@ -58,7 +58,7 @@ simulation: ## Play 10,000 random schedules, and those again with mistakes seede
 .PHONY: e2e
 e2e: e2e-build ## Run the end-to-end tests (ARGS='-run TestKEDA -v ./cluster')
 	@.ci/install postgresql
-	go -C e2e test -timeout 30m $(or $(ARGS),./...)
+	go -C e2e test -count=1 -timeout 30m $(or $(ARGS),./...)
 
 .PHONY: e2e-build
 e2e-build: ## Build the control plane and KEDA that they run on: 15 minutes, once for each version
