@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,12 @@ func readAll(t testing.TB, dir string) (times []time.Time, damage []*recording.D
 func TestASegmentThatEndsAnywhere(t *testing.T) {
 	name, data, times := recorded(t, false)
 	before := -1
-	for cut := 0; cut <= len(data); cut += 1 + len(data)/150 {
+	cuts := []int{len(data)}
+	for cut := 0; cut < len(data); cut += 1 + len(data)/150 {
+		cuts = append(cuts, cut)
+	}
+	slices.Sort(cuts)
+	for _, cut := range cuts {
 		dir := t.TempDir()
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
@@ -120,7 +126,7 @@ func TestASegmentThatEndsAnywhere(t *testing.T) {
 		}
 	}
 	if before < len(times)-1 {
-		t.Errorf("only %d of %d records were found in nearly all of it", before, len(times))
+		t.Errorf("only %d of %d records were found in all of it", before, len(times))
 	}
 }
 
