@@ -78,8 +78,8 @@ func (o Options) plan() ([]production, error) {
 	return out, nil
 }
 
-// batches divides the contenders in a scenario. The variants that they show come first, so that
-// those run side by side.
+// batches divides the contenders in a scenario. The variants that they show come
+// first, so that those run side by side.
 func (o Options) batches(s scenario.Scenario) [][]contender.Variant {
 	var base, shown, others []contender.Variant
 	for _, c := range o.Contenders {

@@ -45,32 +45,28 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, stage.close()) }()
 	p := player{Options: o, stage: stage, machine: machine}
-	var failed []error
 	for _, production := range productions {
 		for seed := 1; seed <= o.Seeds; seed++ {
 			if err := p.produce(ctx, production, seed); err != nil {
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
-				}
-				failed = append(failed, err) // the others can be played for all that
+				return err
 			}
 		}
 	}
-	return errors.Join(failed...)
+	return errors.Join(p.failed...)
 }
 
-// produce plays all batches of a scenario, and keeps their results.
+// produce plays all batches of a scenario, and keeps their results. A batch that
+// fails is noted: the others can be played for all that.
 func (p *player) produce(ctx context.Context, production production, seed int) error {
-	var failed []error
 	for i, batch := range production.batches {
 		fmt.Fprintf(p.Log, "%s  %s, seed %d, batch %d of %d\n", time.Now().UTC().Format(time.TimeOnly), production.scenario.Name, seed, i+1, len(production.batches))
 		results, err := p.play(ctx, production.scenario, batch, seed, i)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		if err != nil {
 			fmt.Fprintf(p.Log, "    failed: %v\n", err)
-			failed = append(failed, fmt.Errorf("%s, seed %d: %w", production.scenario.Name, seed, err))
+			p.failed = append(p.failed, fmt.Errorf("%s, seed %d: %w", production.scenario.Name, seed, err))
 			continue
 		}
 		p.tell(results)
@@ -78,7 +74,7 @@ func (p *player) produce(ctx context.Context, production production, seed int) e
 			return err
 		}
 	}
-	return errors.Join(failed...)
+	return nil
 }
 
 // player plays one batch after the other.
@@ -86,6 +82,7 @@ type player struct {
 	Options
 	stage   *stage
 	machine machine
+	failed  []error // batches that could not be played
 }
 
 // play plays a scenario for some variants side by side.
