@@ -25,6 +25,14 @@ type Fleet struct {
 	// zero value is none, as for a StatefulSet or Jobs.
 	MaxSurge intorpercent.Value `json:"maxSurge,omitzero"`
 
+	// MaxUnavailable is how many of spec.replicas a rollout may do without. The
+	// zero value is none.
+	MaxUnavailable intorpercent.Value `json:"maxUnavailable,omitzero"`
+	// Ordered is true for a StatefulSet that starts its pods one after the other
+	// (podManagementPolicy OrderedReady): while one of them is not ready its
+	// controller does nothing to those behind it.
+	Ordered bool `json:"ordered,omitempty"`
+
 	// HPA is how the autoscaler between us and the pods behaves.
 	HPA HPA `json:"hpa,omitzero"`
 
@@ -62,6 +70,9 @@ type Jobs struct {
 	// RunningShare is finite.
 	Deduction    int     `json:"deduction,omitempty"`
 	RunningShare float64 `json:"runningShare,omitempty"`
+	// Disposable is true where a pod of a Job may be evicted: its podFailurePolicy
+	// ignores the condition DisruptionTarget, so that the Job goes on with another.
+	Disposable bool `json:"disposable,omitempty"`
 }
 
 // JobStrategy says how KEDA turns a metric into a number of Jobs to create.
@@ -80,6 +91,13 @@ const (
 type Pod struct {
 	UID  string `json:"uid"`
 	Name string `json:"name"`
+	// Version is the pod's resourceVersion: whoever writes on the condition that
+	// it is still this one fails as soon as anybody else has written. "" where the
+	// source of fleets has none.
+	Version string `json:"version,omitempty"`
+	// Epoch is the leader's term that was last written on the gated pod, "" before
+	// the first. No patch of an earlier term can come true any more.
+	Epoch string `json:"epoch,omitempty"`
 	// Address is the pod's IP, "" before it has one.
 	Address string `json:"address,omitempty"`
 	// CreatedAt is the pod's creationTimestamp.
@@ -96,6 +114,9 @@ type Pod struct {
 	OtherGates bool `json:"otherGates,omitempty"`
 	// Ready is the pod's Ready condition.
 	Ready bool `json:"ready,omitempty"`
+	// Started is true once a container of the pod may have run: its phase is past
+	// Pending.
+	Started bool `json:"started,omitempty"`
 	// Terminating is true once the pod has a deletionTimestamp. Its processes
 	// may still run and hold connections.
 	Terminating bool `json:"terminating,omitempty"`

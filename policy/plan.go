@@ -40,7 +40,7 @@ type DatabasePlan struct {
 
 // ConstraintPlan is one limit's account, in connections.
 //
-//	Budget = Limit − Reserve − max(Others, OthersHighWater) − Ghosts
+//	Budget = Limit − Reserve − max(Others, OthersHighWater) − Ghosts − Pressure
 //	Free   = Budget − Granted − Departed
 //
 // Budget and Free are below 0 where more is held than the limit carries.
@@ -57,6 +57,9 @@ type ConstraintPlan struct {
 	// Departed is granted to pods that are gone, but not yet shown to be gone
 	// by a reading that began after they went.
 	Departed int `json:"departed,omitempty"`
+	// Pressure is what is kept free on top of the reserve while the limit is so
+	// full that it hides how many are turned away.
+	Pressure int `json:"pressure,omitempty"`
 	Budget   int `json:"budget"`
 	Free     int `json:"free"`
 }
@@ -105,9 +108,14 @@ type WorkloadPlan struct {
 
 	// Uses is what the workload has of each of its databases.
 	Uses []UsePlan `json:"uses"`
-	// Admissions are the pods that may pass the gate now, in order. Mode Gate
-	// only.
+	// Stamps are gated pods that the term has to be written on, so that nothing
+	// that was sent before can let them through any more. Until that is seen to
+	// have happened they count as promised.
+	Stamps []Stamp `json:"stamps,omitempty"`
+	// Admissions are the pods that may pass the gate now, in order.
 	Admissions []Admission `json:"admissions,omitempty"`
+	// Evictions are the pods that have to go now, in order. Mode Gate only.
+	Evictions []Eviction `json:"evictions,omitempty"`
 }
 
 // DemandPlan is how demand came about, in replicas. Known is false where the
@@ -147,10 +155,51 @@ type UsePlan struct {
 	Unattributed bool `json:"unattributed,omitempty"`
 }
 
-// Admission lets one pod pass the gate with a grant.
-type Admission struct {
+// Stamp is a gated pod that the leader's term has to be written on.
+type Stamp struct {
 	UID  string `json:"uid"`
 	Name string `json:"name"`
+	// Epoch is what is written.
+	Epoch string `json:"epoch"`
+}
+
+// Admission lets one pod pass the gate with a grant, if the pod is still at
+// Version.
+type Admission struct {
+	UID     string `json:"uid"`
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	Epoch   string `json:"epoch,omitempty"`
 	// Grant is connections by database ("namespace/name").
 	Grant map[string]int `json:"grant"`
 }
+
+// Eviction takes one pod away, if it is still the one with this UID and at
+// Version.
+type Eviction struct {
+	UID     string         `json:"uid"`
+	Name    string         `json:"name"`
+	Version string         `json:"version,omitempty"`
+	Reason  EvictionReason `json:"reason"`
+	// Sentence says in words why.
+	Sentence string `json:"sentence"`
+	// IgnoreDisruptionBudgets deletes the pod where a PodDisruptionBudget refuses
+	// its eviction.
+	IgnoreDisruptionBudgets bool `json:"ignoreDisruptionBudgets,omitempty"`
+}
+
+// EvictionReason is why a pod is taken away: a stable code.
+type EvictionReason string
+
+// The reasons for evictions.
+const (
+	// Shed gives back connections of a budget that fell below what is held.
+	Shed EvictionReason = "Shed"
+	// Swap makes room for a newer revision whose rollout waits for it.
+	Swap EvictionReason = "Swap"
+	// ReadyTimeout gives back what a pod was granted that did not become ready.
+	ReadyTimeout EvictionReason = "ReadyTimeout"
+)
+
+// EvictionReasons are all of them.
+var EvictionReasons = []EvictionReason{Shed, Swap, ReadyTimeout}

@@ -19,11 +19,12 @@ const (
 	ScaleDownStabilization Reason = "ScaleDownStabilization" // an earlier, higher demand is still followed
 	PolicyInvalid          Reason = "PolicyInvalid"          // the policy names a database that is not there
 	Unauthorized           Reason = "Unauthorized"           // the workload may not use a database
+	Stopped                Reason = "Stopped"                // somebody stopped the workload: it is frozen at what it holds
 	Observing              Reason = "Observing"              // mode Observe: the target is not told, what is there is held
 )
 
 // Reasons are all of them, in the order of the documentation.
 var Reasons = []Reason{
 	Demand, MinReplicas, MaxReplicas, ConnectionBudget, FairShare, RolloutOverlap,
-	DatabaseUnknown, QueueUnknown, ReplicasUnknown, Starting, ScaleDownStabilization, PolicyInvalid, Unauthorized, Observing,
+	DatabaseUnknown, QueueUnknown, ReplicasUnknown, Starting, ScaleDownStabilization, PolicyInvalid, Unauthorized, Stopped, Observing,
 }

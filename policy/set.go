@@ -74,13 +74,22 @@ type Workload struct {
 	// ScaledJob is the name of the KEDA ScaledJob, in the workload's namespace;
 	// "" where there is none. At most one of ScaledObject and ScaledJob is set.
 	ScaledJob string `json:"scaledJob,omitempty"`
+	// ScaleTarget is what has the pods where nothing of KEDA's is named. At most
+	// one of ScaledObject, ScaledJob, ScaleTarget and PodSelector is set.
+	ScaleTarget *ScaleTarget `json:"scaleTarget,omitempty"`
+	// PodSelector are the labels of the pods where nothing scales them together;
+	// each pod stands for itself.
+	PodSelector map[string]string `json:"podSelector,omitempty"`
+	// Stopped freezes the workload at what it holds until it is resumed.
+	Stopped bool `json:"stopped,omitempty"`
 	// Databases are what each pod connects to, ordered by ID; at least one,
 	// unless Refusal says why there is none.
 	Databases []Use `json:"databases"`
 	// Refusal says why the workload may not scale out whatever is free; nil where
 	// it may.
 	Refusal *Refusal `json:"refusal,omitempty"`
-	// SQS is the queue that asks for replicas. Exactly one queue is set.
+	// SQS is the queue that asks for replicas. Without one ([Workload.Queue]) the
+	// pods that there are ask for themselves.
 	SQS *SQS `json:"sqs,omitempty"`
 	// MinReplicas is a guaranteed share of the budget; MinReplicas and
 	// MaxReplicas narrow the ScaledObject's own bounds. A nil MaxReplicas
@@ -146,4 +155,17 @@ type Shedding struct {
 	Enabled bool `json:"enabled"`
 	// MinReplicas are never shed. 0 or more.
 	MinReplicas int `json:"minReplicas"`
+	// IgnoreDisruptionBudgets sheds pods that a PodDisruptionBudget would keep.
+	IgnoreDisruptionBudgets bool `json:"ignoreDisruptionBudgets,omitempty"`
 }
+
+// ScaleTarget names an object with a scale subresource, in the workload's
+// namespace. All fields are set.
+type ScaleTarget struct {
+	APIVersion string `json:"apiVersion"` // "apps/v1"
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+}
+
+// Queue reports whether a queue asks for the workload's replicas.
+func (w Workload) Queue() bool { return w.SQS != nil }
