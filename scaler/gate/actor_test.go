@@ -33,7 +33,7 @@ type stage struct {
 	changed chan struct{}
 	plan    atomic.Pointer[policy.WorkloadPlan]
 	seen    atomic.Pointer[metrics.Fleet] // when the plan was written
-	term    atomic.Pointer[string] // in which it leads, "" where it doesn't
+	term    atomic.Pointer[string]        // in which it leads, "" where it doesn't
 
 	mu       sync.Mutex
 	outcomes []Outcome
