@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,9 +18,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
-	"k8s.io/client-go/metadata"
-	metadatafake "k8s.io/client-go/metadata/fake"
 	"k8s.io/client-go/rest"
+
+	"github.com/keda-headroom/headroom/metrics/kube"
 )
 
 // apiServer holds one lease, as an API server does: a write with another
@@ -32,26 +33,19 @@ type apiServer struct {
 
 	underWay sync.WaitGroup // requests
 
-	pods     *fake.Clientset
-	metadata *metadatafake.FakeMetadataClient
+	pods *fake.Clientset
 }
 
 // newAPIServer returns one that ends with the test, when nothing is under way.
 func newAPIServer(t *testing.T, pods ...*corev1.Pod) *apiServer {
 	t.Helper()
-	scheme := metadatafake.NewTestScheme()
-	if err := metav1.AddMetaToScheme(scheme); err != nil {
-		panic(err)
-	}
 	s := &apiServer{}
 	t.Cleanup(s.underWay.Wait)
-	var typed, untyped []runtime.Object
+	var objects []runtime.Object
 	for _, p := range pods {
-		typed = append(typed, p)
-		untyped = append(untyped, &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: p.ObjectMeta})
+		objects = append(objects, p)
 	}
-	s.pods = fake.NewClientset(typed...)
-	s.metadata = metadatafake.NewSimpleMetadataClient(scheme, untyped...)
+	s.pods = fake.NewClientset(objects...)
 	return s
 }
 
@@ -212,4 +206,37 @@ func (c leaseClient) Update(ctx context.Context, l *coordinationv1.Lease, _ meta
 	return carry(ctx, c.network, func() (*coordinationv1.Lease, error) { return c.network.server.put(sent, false) })
 }
 
-var _ metadata.Interface = (*metadatafake.FakeMetadataClient)(nil)
+// watch is what a candidate knows of pods.
+type watch struct {
+	mu sync.Mutex
+	// listed is what the API server has; refused, where it isn't nil, its answer.
+	listed  []kube.PodRef
+	refused error
+	unseen  map[string]bool // by UID
+	asked   []kube.PodRef   // last
+}
+
+func (w *watch) set(change func(*watch)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(w)
+}
+
+func (w *watch) ListPods(context.Context) ([]kube.PodRef, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.listed), w.refused
+}
+
+func (w *watch) Absent(listed []kube.PodRef) []kube.PodRef {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = listed
+	var out []kube.PodRef
+	for _, p := range listed {
+		if w.unseen[p.UID] {
+			out = append(out, p)
+		}
+	}
+	return out
+}

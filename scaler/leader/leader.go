@@ -16,10 +16,11 @@ import (
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
+
+	"github.com/keda-headroom/headroom/metrics/kube"
 )
 
 // Defaults of [Options].
@@ -30,17 +31,23 @@ const (
 	DefaultRetryPeriod   = 2 * time.Second
 )
 
-// Options of [New]. Client, Metadata, Namespace, Pod and Missing are required.
+// Watched is what is known of all pods; [kube.Cluster] is.
+type Watched interface {
+	// ListPods asks for all pods by a quorum read.
+	ListPods(ctx context.Context) ([]kube.PodRef, error)
+	// Absent returns those of listed that are not known. It must not wait.
+	Absent(listed []kube.PodRef) []kube.PodRef
+}
+
+// Options of [New]. Client, Watched, Namespace and Pod are required.
 type Options struct {
-	Client   kubernetes.Interface
-	Metadata metadata.Interface
+	Client  kubernetes.Interface
+	Watched Watched
 	// Namespace is Headroom's own, where the lease and its pods are.
 	Namespace string
 	// Pod is the name of this process's pod, which may be any name that no other
 	// candidate has where there is no pod.
 	Pod string
-	// Missing returns those of pods that what is watched has not shown yet.
-	Missing func(pods []Pod) []Pod
 
 	// Alone leads at once and for ever, without a lease. It is for who runs one
 	// Headroom only: two that lead alone would each promise what the other did.
@@ -101,8 +108,8 @@ func New(options Options) (*Leader, error) {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	switch {
-	case options.Client == nil || options.Metadata == nil || options.Missing == nil:
-		return nil, errors.New("leader: expected a client, one for metadata, and what is watched, found one of them missing")
+	case options.Client == nil || options.Watched == nil:
+		return nil, errors.New("leader: expected a client and what is watched, found one of them missing")
 	case options.Namespace == "" || options.Pod == "":
 		return nil, fmt.Errorf("leader: expected a namespace and a pod's name, found %q and %q", options.Namespace, options.Pod)
 	}

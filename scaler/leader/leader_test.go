@@ -7,17 +7,17 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/kube"
 )
 
 const namespace = "headroom"
@@ -35,8 +35,7 @@ func (s *apiServer) run(t *testing.T, pod string, change ...func(*Options)) *can
 	t.Helper()
 	n := &network{server: s}
 	options := Options{
-		Client: client{s.pods, n}, Metadata: s.metadata, Namespace: namespace, Pod: pod,
-		Missing: func([]Pod) []Pod { return nil },
+		Client: client{s.pods, n}, Watched: &watch{}, Namespace: namespace, Pod: pod,
 	}
 	for _, c := range change {
 		c(&options)
@@ -402,43 +401,32 @@ func pod(name string, labels map[string]string) *corev1.Pod {
 
 func TestTheTakeoverWaitsForWhatIsWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		worker, gone := pod("worker", nil), pod("gone", nil)
-		s := newAPIServer(t, pod("headroom-a", nil), worker, gone)
-		var mu sync.Mutex
-		missing := map[types.UID]bool{worker.UID: true, gone.UID: true}
-		var asked []Pod
-		a := s.run(t, "headroom-a", func(o *Options) {
-			o.Missing = func(pods []Pod) (out []Pod) {
-				mu.Lock()
-				defer mu.Unlock()
-				asked = pods
-				for _, p := range pods {
-					if missing[p.UID] {
-						out = append(out, p)
-					}
-				}
-				return out
-			}
-		})
+		ref := func(name string) kube.PodRef {
+			return kube.PodRef{ID: metrics.ID{Namespace: "shop", Name: name}, UID: "uid-" + name}
+		}
+		s := newAPIServer(t, pod("headroom-a", nil))
+		w := &watch{listed: []kube.PodRef{ref("late"), ref("gone"), ref("known")}, unseen: map[string]bool{"uid-late": true, "uid-gone": true}}
+		a := s.run(t, "headroom-a", func(o *Options) { o.Watched = w })
 		<-a.Led()
 		after(5 * time.Second)
 		a.follows(t)
 		if !a.Leading() {
 			t.Error("expected it to hold the lease")
 		}
-		// One is gone before it was ever watched, the other one is watched late.
-		if err := s.metadata.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), namespace, gone.Name); err != nil {
-			t.Fatal(err)
-		}
+		// One is gone before it was ever watched, others come, and are no matter.
+		w.set(func(w *watch) {
+			w.listed = []kube.PodRef{ref("new"), ref("late"), ref("known")}
+			w.unseen["uid-new"] = true
+		})
 		after(5 * time.Second)
 		a.follows(t)
-		mu.Lock()
-		if len(asked) != 1 || asked[0] != (Pod{namespace, "worker", worker.UID}) {
-			t.Errorf("still waiting for %v", asked)
-		}
-		delete(missing, worker.UID)
-		mu.Unlock()
 		seen := time.Now()
+		w.set(func(w *watch) {
+			if len(w.asked) != 1 || w.asked[0] != ref("late") {
+				t.Errorf("still waiting for %v", w.asked)
+			}
+			delete(w.unseen, "uid-late")
+		})
 		after(time.Second)
 		epoch, since, ok := a.Term()
 		if !ok || since.Before(seen) || since.After(time.Now()) || epoch != s.holder() {
@@ -450,19 +438,11 @@ func TestTheTakeoverWaitsForWhatIsWatched(t *testing.T) {
 func TestTheTakeoverGoesOnWhereItIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newAPIServer(t)
-		var mu sync.Mutex
-		refuse := true
-		s.metadata.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			return refuse, nil, errors.New("refused for the test")
-		})
-		a := s.run(t, "headroom-a")
+		w := &watch{refused: errors.New("refused for the test")}
+		a := s.run(t, "headroom-a", func(o *Options) { o.Watched = w })
 		after(time.Minute)
 		a.follows(t)
-		mu.Lock()
-		refuse = false
-		mu.Unlock()
+		w.set(func(w *watch) { w.refused = nil })
 		after(2 * time.Second)
 		a.epoch(t)
 	})
@@ -515,13 +495,13 @@ func TestTheLeaderIsPublished(t *testing.T) {
 
 func TestOptionsThatCannotBeRight(t *testing.T) {
 	s := newAPIServer(t)
-	good := Options{Client: s.pods, Metadata: s.metadata, Namespace: namespace, Pod: "headroom-a", Missing: func([]Pod) []Pod { return nil }}
+	good := Options{Client: s.pods, Watched: &watch{}, Namespace: namespace, Pod: "headroom-a"}
 	if _, err := New(good); err != nil {
 		t.Fatal(err)
 	}
 	for words, change := range map[string]func(*Options){
 		"a client":           func(o *Options) { o.Client = nil },
-		"what is watched":    func(o *Options) { o.Missing = nil },
+		"what is watched":    func(o *Options) { o.Watched = nil },
 		"a pod's name":       func(o *Options) { o.Pod = "" },
 		"whole seconds":      func(o *Options) { o.LeaseDuration = 15*time.Second + 1 },
 		"the retry period":   func(o *Options) { o.RetryPeriod = -1 },
