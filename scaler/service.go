@@ -35,12 +35,14 @@ const namedWorkloads = 10
 //
 //	InvalidArgument  the trigger's metadata is wrong
 //	NotFound         no policy governs the workload
-//	Unavailable      there is no plan yet, or no value that may be trusted; the
-//	                 HPA holds, and KEDA's fallback applies
+//	Unavailable      there is no plan yet, or no value that may be trusted, or
+//	                 another Headroom leads; the HPA holds, and KEDA's fallback
+//	                 applies
 type Service struct {
 	pb.UnimplementedExternalScalerServer
 
 	state      func() *State
+	standby    func() string
 	now        func() time.Time
 	maxPlanAge time.Duration
 	stopping   <-chan struct{}
@@ -50,6 +52,9 @@ type Service struct {
 type ServiceOptions struct {
 	// State returns the latest state: [Planner.State].
 	State func() *State
+	// Standby says why another Headroom has to be asked, "" where it is this one;
+	// nil is always this one. It must not wait.
+	Standby func() string
 	// Stopping ends every stream when it is closed; nil never does.
 	Stopping <-chan struct{}
 	// MaxPlanAge is how old a plan may be to be answered, 0 for the default.
@@ -60,7 +65,12 @@ type ServiceOptions struct {
 
 // NewService returns the service.
 func NewService(options ServiceOptions) *Service {
-	s := &Service{state: options.State, now: options.Now, maxPlanAge: options.MaxPlanAge, stopping: options.Stopping}
+	s := &Service{
+		state: options.State, standby: options.Standby, now: options.Now, maxPlanAge: options.MaxPlanAge, stopping: options.Stopping,
+	}
+	if s.standby == nil {
+		s.standby = func() string { return "" }
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -137,6 +147,9 @@ func (s *Service) asked(state *State, ref *pb.ScaledObjectRef) (*policy.Workload
 		return nil, "", status.Error(codes.InvalidArgument, err.Error())
 	}
 	id := asked.Workload
+	if why := s.standby(); why != "" {
+		return nil, "", status.Error(codes.Unavailable, why)
+	}
 	if !state.Planned() {
 		return nil, "", status.Error(codes.Unavailable,
 			"no plan yet: Headroom has just started, or no policy of it was valid so far (its log and headroom_policy_valid say which)")
@@ -215,8 +228,8 @@ func metricSpec(ref *pb.ScaledObjectRef) *pb.GetMetricSpecResponse {
 const maxMetricName = 200
 
 // metricName names the metric of a trigger by its workload, or by its ScaledObject
-// where none is given, and a ceiling as one. KEDA puts "s0-" before it and Kubernetes wants it to be one
-// segment of a path. Nothing is looked up by it.
+// where none is given, and a ceiling as one. KEDA puts "s0-" before it and
+// Kubernetes wants it to be one segment of a path. Nothing is looked up by it.
 func metricName(ref *pb.ScaledObjectRef) string {
 	name := ref.GetScalerMetadata()[trigger.Workload]
 	if name == "" {
