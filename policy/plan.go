@@ -126,6 +126,7 @@ type WorkloadPlan struct {
 // queue has no fresh reading; Raw and Smoothed are then what is held.
 type DemandPlan struct {
 	Known    bool `json:"known"`
+	NoQueue  bool `json:"noQueue,omitempty"` // the workload has none
 	Backlog  int  `json:"backlog"`  // by messages per pod, before any bound
 	Raw      int  `json:"raw"`      // inside the bounds
 	Smoothed int  `json:"smoothed"` // Raw, or an earlier and higher one still followed
@@ -159,10 +160,12 @@ type UsePlan struct {
 	Unattributed bool `json:"unattributed,omitempty"`
 }
 
-// Stamp is a gated pod that the leader's term has to be written on.
+// Stamp is a gated pod that the leader's term has to be written on, if the pod is
+// still at Version.
 type Stamp struct {
-	UID  string `json:"uid"`
-	Name string `json:"name"`
+	UID     string `json:"uid"`
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
 	// Epoch is what is written.
 	Epoch string `json:"epoch"`
 }
