@@ -51,7 +51,7 @@ func (s *stage) fleet() *metrics.Fleet {
 	defer s.server.mu.Unlock()
 	f := &metrics.Fleet{}
 	for _, p := range s.server.pods {
-		f.Pods = append(f.Pods, metrics.Pod{UID: string(p.UID), Name: p.Name, Version: p.ResourceVersion, Epoch: p.Annotations[epochAnnotation]})
+		f.Pods = append(f.Pods, metrics.Pod{UID: string(p.UID), Name: p.Name, Version: p.ResourceVersion, Epoch: p.Annotations[kube.EpochAnnotation]})
 	}
 	return f
 }
@@ -162,7 +162,7 @@ func TestAPodIsStampedAndAdmitted(t *testing.T) {
 		s.want(func(p *policy.WorkloadPlan) { p.Stamps = []policy.Stamp{s.stamp("a"), s.stamp("b")} })
 		s.wants("stamped", s.results(), "Stamp a ok", "Stamp b ok")
 		for _, name := range []string{"a", "b"} {
-			if p := s.server.get(name); p.Annotations[epochAnnotation] != me || len(p.Annotations) != 1 || len(p.Spec.SchedulingGates) != 1 {
+			if p := s.server.get(name); p.Annotations[kube.EpochAnnotation] != me || len(p.Annotations) != 1 || len(p.Spec.SchedulingGates) != 1 {
 				t.Errorf("found %v, %v", p.Annotations, p.Spec.SchedulingGates)
 			}
 		}
@@ -284,9 +284,13 @@ func TestAnAdmissionIsTakenBack(t *testing.T) {
 		server.mu.Lock()
 		server.before = nil
 		server.mu.Unlock()
-		s.want(func(p *policy.WorkloadPlan) { p.Stamps = []policy.Stamp{s.stamp("a")} })
+		s.want(func(p *policy.WorkloadPlan) {
+			back := s.stamp("a")
+			back.Epoch += "/" + early.Version
+			p.Stamps = []policy.Stamp{back}
+		})
 		s.wants("taken back", s.results(), "Stamp a ok")
-		if p := s.server.get("a"); p.ResourceVersion == early.Version || p.Annotations[FenceAnnotation] != early.Version {
+		if p := s.server.get("a"); p.ResourceVersion == early.Version || p.Annotations[kube.EpochAnnotation] != me+"/"+early.Version {
 			t.Errorf("found version %s and %v", p.ResourceVersion, p.Annotations)
 		}
 		s.want(func(p *policy.WorkloadPlan) { p.Admissions = []policy.Admission{early} })

@@ -22,9 +22,9 @@
 // A request that nobody answered may yet come true. It is not this package that
 // reckons with it: the plan counts its pod as promised until a reading shows what
 // became of it, and either repeats the admission, with the same version and so to
-// the same effect, or has the pod stamped. A stamp on a pod that carries the term
-// already would change nothing, and the API server gives an object that does not
-// change no new version. So it writes [FenceAnnotation] too, which does.
+// the same effect, or has the pod stamped. A stamp fences because it gives the pod
+// a new version. The API server gives none to an object that does not change, so
+// the plan has another text written on a pod that carries the term already.
 //
 // # Permissions
 //
