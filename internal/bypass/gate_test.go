@@ -91,6 +91,12 @@ const (
 var formulaWays = []way{
 	{bypass.CeilingAlone, "spec.triggers[0].metadata.metric", func(in *bypass.Input) { in.ScaledObject.Spec.Triggers[0].Metadata["metric"] = "ceiling" },
 		func(in *bypass.Input) { in.ScaledObject.Spec.Triggers[0].Metadata["metric"] = "target" }},
+	{bypass.CeilingAlone, "spec.triggers[0].metadata.metric", func(in *bypass.Input) {
+		in.Workload.Mode, in.ScaledObject.Spec.Triggers[0].Metadata["metric"] = policy.Observe, "ceiling"
+	}, func(in *bypass.Input) {
+		capped(in, "ceiling + 1") // changes nothing
+		in.Workload.Mode = policy.Observe
+	}},
 	{bypass.CeilingUnused, formulaPath + ".formula", func(in *bypass.Input) {
 		capped(in, "max(0, min(demand, other))")
 		in.ScaledObject.Spec.Triggers = append(in.ScaledObject.Spec.Triggers, in.ScaledObject.Spec.Triggers[0])
