@@ -47,7 +47,7 @@ type decider struct {
 }
 
 func newDecider(s *Scene) *decider {
-	d := &decider{scene: s, library: &library{scene: s}, pods: map[string]uint8{}}
+	d := &decider{scene: s, library: &library{scene: s}, ledgers: ledgers{byLogin: s.ByLogin}, pods: map[string]uint8{}}
 	for e := range s.Editions {
 		d.groups = append(d.groups, s.group(e))
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/keda-headroom/headroom/policy"
@@ -18,60 +17,40 @@ var seed = maphash.MakeSeed()
 // memo is a ledger, kept once however often it comes about.
 type memo struct {
 	ledger policy.Ledger
-	// canonical is what distinguishes it at the time it was last asked.
-	canonical atomic.Pointer[canonical]
-}
-
-type canonical struct {
-	now  int32
-	hash uint64
+	// What can make a difference of it: a text with its times taken out, and those
+	// times in the order of the text. Of the fine ones it matters which was first,
+	// of the coarse ones only how long ago they are.
+	text         uint64
+	fine, coarse []int32
 }
 
 // ledgers keeps each ledger once.
 type ledgers struct {
-	byText sync.Map // string → *memo
+	byText  sync.Map // string → *memo
+	byLogin bool
 }
 
 func (l *ledgers) keep(ledger policy.Ledger) *memo {
-	e := encoder{exact: true}
-	e.value(reflect.ValueOf(ledger))
-	text := string(e.out)
+	exact := encoder{exact: true}
+	exact.value(reflect.ValueOf(ledger))
+	text := string(exact.out)
 	if known, ok := l.byText.Load(text); ok {
 		m, _ := known.(*memo)
 		return m
 	}
-	known, _ := l.byText.LoadOrStore(text, &memo{ledger: ledger})
+	e := encoder{byLogin: l.byLogin}
+	e.value(reflect.ValueOf(ledger))
+	known, _ := l.byText.LoadOrStore(text, &memo{ledger: ledger, text: maphash.Bytes(seed, e.out), fine: e.fine, coarse: e.coarse})
 	m, _ := known.(*memo)
 	return m
 }
 
-// hash is the same for two ledgers, each at its own time, that make everybody
-// decide the same from there on.
-func (m *memo) hash(s *Scene, now int32) uint64 {
-	if m == nil {
-		return 0
-	}
-	if c := m.canonical.Load(); c != nil && c.now == now {
-		return c.hash
-	}
-	e := encoder{now: at(now), readySeen: s.ByLogin}
-	e.value(reflect.ValueOf(m.ledger))
-	h := maphash.Bytes(seed, e.out)
-	m.canonical.Store(&canonical{now, h})
-	return h
-}
-
-// encoder writes a ledger as bytes.
-//
-// Exactly, or by what can make a difference: times as they lie before now, those of
-// peaks to ten seconds, as nothing else is told apart by a window of twenty; and
-// without what is read only where the state of pods is unknown, or a server is
-// full, which happens in no scene.
+// encoder writes a ledger as bytes: exactly, or what can make a difference of it.
 type encoder struct {
-	out       []byte
-	exact     bool
-	now       time.Time
-	readySeen bool
+	out          []byte
+	exact        bool
+	byLogin      bool
+	fine, coarse []int32
 }
 
 var (
@@ -79,47 +58,62 @@ var (
 	peakType = reflect.TypeFor[policy.Peak]()
 )
 
-// unread are fields that no scene makes anybody read.
-var unread = map[string]bool{"Fleet": true, "FleetKnown": true, "Last": true, "Told": true, "Demand": true}
+// unread are fields that no scene makes anybody read: what is held while the state
+// of pods is unknown or a server is full, what Target told, and a demand that
+// doesn't change. Rollouts and others' windows are told apart by seconds.
+var (
+	unread   = map[string]bool{"Fleet": true, "FleetKnown": true, "Last": true, "Told": true, "Demand": true, "Standstill": true}
+	seldomly = map[string]bool{"PassedSeen": true, "GatedSince": true}
+)
 
-const longAgo = 3 * window
-
-func (e *encoder) time(t time.Time, step time.Duration) {
+func (e *encoder) time(t time.Time, coarse bool) {
 	switch {
 	case t.IsZero():
 		e.out = append(e.out, 0)
 	case e.exact:
 		e.out = binary.AppendVarint(append(e.out, 1), t.Sub(epoch).Nanoseconds())
+	case coarse:
+		e.out = append(e.out, 2)
+		e.coarse = append(e.coarse, int32(t.Sub(epoch).Milliseconds()))
 	default:
-		e.out = binary.AppendVarint(append(e.out, 1), int64(min(e.now.Sub(t), longAgo)/step))
+		e.out = append(e.out, 3)
+		e.fine = append(e.fine, int32(t.Sub(epoch).Milliseconds()))
+	}
+}
+
+func (e *encoder) structure(v reflect.Value) {
+	if v.Type() == timeType {
+		t, _ := v.Interface().(time.Time)
+		e.time(t, false)
+		return
+	}
+	if v.Type() == peakType && !e.exact {
+		p, _ := v.Interface().(policy.Peak)
+		e.time(p.Since, true)
+		e.out = binary.AppendUvarint(e.out, uint64(len(p.Values)))
+		for _, x := range p.Values {
+			e.time(x.At, true)
+			e.out = binary.AppendVarint(e.out, int64(x.Value))
+		}
+		return
+	}
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		switch {
+		case !e.exact && unread[name]:
+		case !e.exact && (seldomly[name] || name == "ReadySeen" && !e.byLogin):
+			t, _ := v.Field(i).Interface().(time.Time)
+			e.time(t, true)
+		default:
+			e.value(v.Field(i))
+		}
 	}
 }
 
 func (e *encoder) value(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
-		if v.Type() == timeType {
-			t, _ := v.Interface().(time.Time)
-			e.time(t, time.Microsecond)
-			return
-		}
-		if v.Type() == peakType && !e.exact {
-			p, _ := v.Interface().(policy.Peak)
-			e.time(p.Since, window/2)
-			e.out = binary.AppendUvarint(e.out, uint64(len(p.Values)))
-			for _, x := range p.Values {
-				e.time(x.At, window/2)
-				e.out = binary.AppendVarint(e.out, int64(x.Value))
-			}
-			return
-		}
-		for i := range v.NumField() {
-			name := v.Type().Field(i).Name
-			if !e.exact && (unread[name] || name == "ReadySeen" && !e.readySeen) {
-				continue
-			}
-			e.value(v.Field(i))
-		}
+		e.structure(v)
 	case reflect.Map:
 		e.sorted(v)
 	case reflect.Slice, reflect.Array:
@@ -154,7 +148,7 @@ func (e *encoder) value(v reflect.Value) {
 	}
 }
 
-// sorted writes a map in the order of its keys as text.
+// sorted writes a map in the order of its keys.
 func (e *encoder) sorted(v reflect.Value) {
 	type entry struct {
 		key   string
@@ -162,7 +156,7 @@ func (e *encoder) sorted(v reflect.Value) {
 	}
 	entries := make([]entry, 0, v.Len())
 	for it := v.MapRange(); it.Next(); {
-		key := encoder{exact: e.exact, now: e.now}
+		key := encoder{exact: true}
 		key.value(it.Key())
 		entries = append(entries, entry{string(key.out), it.Value()})
 	}

@@ -25,10 +25,9 @@ const (
 	// Whether anybody hears of its answer makes no difference.
 	Land
 	// Acquire: a process becomes the leader, in a new term, and lists all pods;
-	// its watch shows each of them, maybe as it was before the last writes.
+	// its watch shows each of them, maybe as it was before the last writes. It may
+	// be the one that led before: then it remembers, and its lease had lapsed.
 	Acquire
-	// Lapse: a leader's lease ends by its own clock. It may be acquired by any.
-	Lapse
 	// Crash: a process forgets everything, and comes back as a follower.
 	Crash
 	// Create: a controller makes a pod.
@@ -63,7 +62,7 @@ const (
 	moveKinds
 )
 
-var kindNames = [moveKinds]string{"Act", "ActNew", "Read", "See", "Land", "Acquire", "Lapse", "Crash", "Create", "Open", "Ready", "Delete",
+var kindNames = [moveKinds]string{"Act", "ActNew", "Read", "See", "Land", "Acquire", "Crash", "Create", "Open", "Ready", "Delete",
 	"End", "EndOpen", "Force", "Close", "Restart", "Settle", "Edit", "Learn", "Spike", "Calm", "Jump"}
 
 func (k Kind) String() string { return kindNames[k] }
@@ -71,7 +70,7 @@ func (k Kind) String() string { return kindNames[k] }
 // Move is one move. Which of the fields say something depends on Kind.
 type Move struct {
 	Kind   Kind
-	Leader uint8     // Act, ActNew, Read, See, Acquire, Lapse, Crash, Learn
+	Leader uint8     // Act, ActNew, Read, See, Acquire, Crash, Learn
 	Behind uint8     // Acquire: how many writes its watch has not seen
 	Pod    uint8     // Land, and whatever befalls a pod
 	Write  gate.Kind // Land
@@ -84,10 +83,12 @@ type world struct {
 	scene   *Scene
 	decider *decider
 	budget  [moveKinds]int8 // -1 without bound
+	// haunted is whether a leader can send anything after its lease.
+	haunted bool
 }
 
 func newWorld(s *Scene) *world {
-	w := &world{scene: s, decider: newDecider(s)}
+	w := &world{scene: s, decider: newDecider(s), haunted: (gate.Action{Term: epochText(1, 0), Planned: epoch}).May("", epoch)}
 	for k := range moveKinds {
 		if n, ok := s.Moves[k]; ok {
 			w.budget[k] = int8(n)
@@ -156,11 +157,13 @@ func (w *world) moves(s *state, out []Move) []Move {
 				if p.behind > 0 {
 					add(Move{Kind: See, Leader: l})
 				}
-				add(Move{Kind: Lapse, Leader: l})
 			}
 			add(Move{Kind: Crash, Leader: l})
 		}
-		if !p.believes && can(Acquire) {
+		if can(Acquire) {
+			if l > 0 && s.leaders[0].term == 0 && p.term == 0 && p.edition == s.leaders[0].edition {
+				continue // two that know nothing are as one
+			}
 			for k := range uint8(len(s.events)) + 1 {
 				if p.term > 0 && s.holder == l && k > p.behind {
 					break // what it has seen it does not forget
@@ -270,8 +273,6 @@ func (w *world) play(s *state, m Move) (*state, string) {
 		return w.land(n, m)
 	case Acquire:
 		w.acquire(n, m)
-	case Lapse:
-		p.believes = false
 	case Crash:
 		*p = leader{edition: p.edition}
 	case Create:
@@ -338,13 +339,20 @@ func (w *world) acquire(s *state, m Move) {
 	s.holder = m.Leader
 }
 
+// question is all that a leader's plan depends on.
+func (s *state) question(l uint8, reading sample) question {
+	p := &s.leaders[l]
+	behind := p.behind
+	if s.holder != l { // a leader that was, which sees nothing any more
+		behind = uint8(len(s.events))
+	}
+	return question{now: s.now, ledger: p.ledger, view: s.view(behind), reading: reading, edition: p.edition, term: p.term, leads: p.believes}
+}
+
 // act lets a leader make a plan, and send what it wants.
 func (w *world) act(s *state, l uint8) (*state, string) {
 	p := &s.leaders[l]
-	q := question{now: s.now, ledger: p.ledger, view: s.view(p.behind), reading: p.reading, edition: p.edition, term: p.term, leads: p.believes}
-	if s.holder != l { // a leader that was, which sees nothing any more
-		q.view = s.view(uint8(len(s.events)))
-	}
+	q := s.question(l, p.reading)
 	d := w.decider.decide(q)
 	if len(d.writes) == 0 && !p.believes {
 		return nil, "" // it changes nothing but what it will forget
@@ -425,7 +433,7 @@ func (m Move) Describe(s *Scene) string {
 		pod = s.podName(int(m.Pod))
 	}
 	switch m.Kind {
-	case Act, ActNew, Read, See, Lapse, Crash, Learn:
+	case Act, ActNew, Read, See, Crash, Learn:
 		return fmt.Sprintf("%s leader %d", m.Kind, m.Leader)
 	case Acquire:
 		return fmt.Sprintf("%s leader %d, %d behind", m.Kind, m.Leader, m.Behind)

@@ -33,7 +33,7 @@ func Scenes(small bool) []Scene {
 	three := []Seed{{Workload: 0}, {Workload: 0}, {Workload: 1}}
 	return []Scene{
 		scene("takeover", "leaders that lapse, crash and come back while their writes are late", three,
-			map[Kind]int{Acquire: deep(1, 2), Crash: 1, Lapse: 1}),
+			map[Kind]int{Acquire: deep(1, 2), Crash: 1}),
 		scene("ghosts", "pods that are deleted, by force or with connections left, and pods that take their place",
 			[]Seed{{Workload: 0, Running: 1, Fenced: true}, {Workload: 0, Fenced: true}, {Workload: 1, Fenced: true}, {Workload: 0, Absent: true}},
 			map[Kind]int{Delete: 2, Force: 1, EndOpen: 1, Create: 1, Ready: 1}),

@@ -1,9 +1,7 @@
 package explorer
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -92,7 +90,7 @@ func Search(scene Scene) Found {
 	found := Found{Scene: scene.Name}
 	start := w.start()
 	var known seen
-	known.add(w.hash(start, nil))
+	known.add(new(scribe).hash(w, start))
 	level := []reached{{start, &node{}}}
 	found.States = 1
 	var moves, admissions, states atomic.Int64
@@ -106,7 +104,7 @@ func Search(scene Scene) Found {
 		for range runtime.GOMAXPROCS(0) {
 			wait.Go(func() {
 				var mine []reached
-				var buffer []byte
+				var scribe scribe
 				var possible []Move
 				for {
 					const chunk = 64
@@ -131,8 +129,7 @@ func Search(scene Scene) Found {
 								break
 							}
 							w.tidy(s)
-							buffer = w.encode(s, buffer[:0])
-							if known.add(maphash.Bytes(seed, buffer)) {
+							if known.add(scribe.hash(w, s)) {
 								mine = append(mine, reached{s, n})
 								states.Add(1)
 							}
@@ -174,88 +171,13 @@ func (w *world) tidy(s *state) {
 			s.drop(i)
 		}
 	}
+	for l := range s.leaders {
+		if p := &s.leaders[l]; p.term > 0 && int(s.holder) != l && !w.haunted {
+			*p = leader{edition: p.edition} // it can't send anything any more
+		}
+	}
 	if w.budget[Acquire] >= 0 && int8(s.spent[Acquire]) >= w.budget[Acquire] {
 		behind := int(s.leaders[s.holder].behind)
 		s.events = s.events[len(s.events)-behind:]
 	}
-}
-
-func (w *world) hash(s *state, buffer []byte) uint64 {
-	return maphash.Bytes(seed, w.encode(s, buffer))
-}
-
-// encode writes all of a state that can make a difference, times as they lie
-// before now.
-func (w *world) encode(s *state, out []byte) []byte {
-	flag := func(bits ...bool) {
-		b := byte(0)
-		for i, bit := range bits {
-			if bit {
-				b |= 1 << i
-			}
-		}
-		out = append(out, b)
-	}
-	putObject := func(o *object) {
-		flag(o.present, o.gated, o.otherGates, o.terminating, o.ready)
-		out = append(out, o.version, o.epoch, o.mark, o.fence, o.grant)
-	}
-	putSample := func(x *sample) {
-		if !x.known {
-			out = append(out, 0xff)
-			return
-		}
-		out = binary.AppendVarint(append(out, x.others), int64(min(s.now-x.at, int32(longAgo.Milliseconds()))))
-		out = append(out, x.conns[:]...)
-	}
-	for i := range w.scene.Pods {
-		p := &s.pods[i]
-		flag(p.born, p.double)
-		out = append(out, p.conns)
-		putObject(&p.object)
-	}
-	out = append(out, byte(len(s.events)))
-	for i := range s.events {
-		out = append(out, s.events[i].pod)
-		putObject(&s.events[i].before)
-	}
-	putAccepted := func(past []accepted) {
-		out = append(out, byte(len(past)))
-		for _, x := range past {
-			out = binary.AppendVarint(append(out, x.others), int64((s.now-x.at)/5000))
-		}
-	}
-	for l := range s.leaders {
-		p := &s.leaders[l]
-		out = append(out, p.term, p.edition)
-		if p.term == 0 {
-			continue
-		}
-		flag(p.believes, p.acted)
-		out = append(out, p.behind, p.allowed)
-		out = append(out, p.carried[:]...)
-		putSample(&p.reading)
-		putSample(&p.flying)
-		out = binary.LittleEndian.AppendUint64(out, p.ledger.hash(w.scene, s.now))
-		putAccepted(p.accepted)
-	}
-	var network uint64 // in no order
-	for i := range s.network {
-		m := &s.network[i]
-		rest := out
-		out = binary.LittleEndian.AppendUint64(nil, m.request)
-		out = append(out, m.pod, m.term)
-		flag(m.basis.promised, m.basis.good)
-		out = append(out, m.basis.allowed, m.basis.carried)
-		if m.basis.promised {
-			out = append(out, m.basis.reading.conns[:]...)
-		}
-		network += maphash.Bytes(seed, out)
-		out = rest
-	}
-	out = binary.LittleEndian.AppendUint64(out, network)
-	out = append(out, s.others, s.edition, s.terms, s.holder)
-	out = binary.LittleEndian.AppendUint64(out, s.memory.hash(w.scene, s.now))
-	putAccepted(s.recalled)
-	return append(out, s.spent[:]...)
 }

@@ -118,10 +118,7 @@ func (w *world) explain(b *strings.Builder, s *state, m Move) {
 	if m.Kind == ActNew {
 		reading = p.flying
 	}
-	q := question{now: s.now, ledger: p.ledger, view: s.view(p.behind), reading: reading, edition: p.edition, term: p.term, leads: p.believes}
-	if s.holder != m.Leader {
-		q.view = s.view(uint8(len(s.events)))
-	}
+	q := s.question(m.Leader, reading)
 	d := w.decider.decide(q)
 	if !reading.known {
 		b.WriteString("       it knows no reading\n")
