@@ -16,6 +16,8 @@ type constraint struct {
 	// not known yet: enough not to take anybody's pods away for, not enough to
 	// promise anything on.
 	young int
+	// tight is whether pods have to give back what they hold of it.
+	tight bool
 }
 
 // label names the constraint for a person: "platform/orders-db server".

@@ -33,8 +33,13 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 	queue := &units{}
 	waiting := map[int][]metrics.Pod{}
 	for i, f := range fleets {
+		if f.Mode == Observe {
+			out[f.ID] = f.letAll()
+			continue
+		}
 		out[f.ID] = f.readmit(free)
 		waiting[i] = f.waiting()
+		f.denied = len(waiting[i]) > 0
 		if next, ok := f.next(i, f.staying+1, len(waiting[i])); ok {
 			*queue = append(*queue, next)
 		}
@@ -57,6 +62,7 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 		if !fits {
 			continue
 		}
+		f.denied = len(waiting[u.fleet]) > 0
 		out[f.ID] = append(out[f.ID], f.admission(p))
 		if next, ok := f.next(u.fleet, u.n+1, len(waiting[u.fleet])); ok {
 			heap.Push(queue, next)
@@ -66,16 +72,21 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 }
 
 // uncontrolled is how many pods may appear that nobody gates: those on their
-// way, those that this very plan asks for, and a rollout's surge.
+// way, those that this very plan asks for, and a rollout's surge. Of those, pods
+// that are left at the gate from before are not, they wait their turn.
 func (f *fleet) uncontrolled() int {
-	if f.Mode == Gate {
+	if f.gates() {
 		return 0
 	}
 	replicas := f.staying + f.coming
 	if f.Mode == Target {
 		replicas = max(replicas, f.target)
 	}
-	return max(f.coming, f.podsFor(replicas)-f.staying)
+	n := max(f.coming, f.podsFor(replicas)-f.staying)
+	if f.Mode != Observe {
+		n = max(0, n-len(f.waiting()))
+	}
+	return n
 }
 
 // next is the fleet's n-th pod in the order of admission, or false where none
@@ -92,14 +103,20 @@ func (f *fleet) next(index, n, waiting int) (unit, bool) {
 	return u, true
 }
 
+// acts reports whether anything may be done to the fleet's pods: we lead, and know
+// which there are.
+func (f *fleet) acts() bool {
+	return f.epoch != "" && (f.frozen == nil || f.frozen.Reason != ReplicasUnknown)
+}
+
 // waiting returns the pods that only our gate holds back, in order.
 func (f *fleet) waiting() []metrics.Pod {
-	if f.Mode != Gate || (f.frozen != nil && f.frozen.Reason == ReplicasUnknown) {
+	if !f.acts() {
 		return nil
 	}
 	var out []metrics.Pod
 	for _, p := range f.state.Pods {
-		if p.Gated && !p.OtherGates && !p.Terminating && !p.Finished && !f.issued(p) {
+		if p.Gated && !p.OtherGates && !p.Terminating && !p.Finished && !f.issued(p) && f.fenced(p) {
 			out = append(out, p)
 		}
 	}
@@ -107,6 +124,21 @@ func (f *fleet) waiting() []metrics.Pod {
 		return cmp.Or(cmp.Compare(b.Revision, a.Revision), cmp.Compare(a.Ordinal, b.Ordinal),
 			a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
 	})
+	return out
+}
+
+// letAll lets every pod through that is left at the gate of a fleet in mode
+// Observe, which holds nothing back.
+func (f *fleet) letAll() []Admission {
+	if !f.acts() {
+		return nil
+	}
+	var out []Admission
+	for _, p := range f.state.Pods {
+		if p.Gated && !p.OtherGates && !p.Terminating && !p.Finished {
+			out = append(out, f.admission(p))
+		}
+	}
 	return out
 }
 
@@ -137,24 +169,24 @@ func (f *fleet) issued(p metrics.Pod) bool {
 
 // readmit repeats admissions that are not seen to have happened. They are
 // counted already; while that is more than there is, they stay counted, for they
-// may yet come true, but are not repeated.
+// may yet come true, but are not repeated: see [fleet.stamps].
 func (f *fleet) readmit(free []int) []Admission {
 	for k, fits := range f.fits {
 		if fits && free[k] < 0 {
 			return nil
 		}
 	}
-	if f.frozen != nil && f.frozen.Reason == ReplicasUnknown {
+	if !f.acts() {
 		return nil
 	}
 	var out []Admission
 	for _, p := range f.pods {
-		if p.Gated {
+		if a, issued := f.memory.Admitted[p.UID]; p.Gated && issued {
 			grant := map[string]int{}
 			for i, u := range f.uses {
 				grant[u.Database.String()] = p.grants[i]
 			}
-			out = append(out, Admission{UID: p.UID, Name: p.Name, Grant: grant})
+			out = append(out, Admission{UID: p.UID, Name: p.Name, Version: a.Version, Epoch: f.epoch, Grant: grant})
 		}
 	}
 	return out
@@ -165,5 +197,27 @@ func (f *fleet) admission(p metrics.Pod) Admission {
 	for _, u := range f.uses {
 		grant[u.Database.String()] = u.perPod
 	}
-	return Admission{UID: p.UID, Name: p.Name, Grant: grant}
+	return Admission{UID: p.UID, Name: p.Name, Version: p.Version, Epoch: f.epoch, Grant: grant}
+}
+
+// stamps returns the gated pods that are written to, so that nothing that was sent
+// before can come true any more: our term on those that an earlier leader may have
+// let through, and on those whose admission, unanswered so far, no longer fits.
+func (f *fleet) stamps(admissions []Admission) []Stamp {
+	if !f.acts() || f.Mode == Observe {
+		return nil
+	}
+	var out []Stamp
+	for _, p := range f.pods {
+		repeated := slices.ContainsFunc(admissions, func(a Admission) bool { return a.UID == p.UID })
+		switch {
+		case !p.promised || p.Terminating || repeated:
+		case f.issued(p.Pod):
+			// The same text again would change nothing, and so fence nothing.
+			out = append(out, Stamp{UID: p.UID, Name: p.Name, Epoch: f.epoch + "/" + p.Version})
+		default:
+			out = append(out, Stamp{UID: p.UID, Name: p.Name, Epoch: f.epoch})
+		}
+	}
+	return out
 }

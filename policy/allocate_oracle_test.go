@@ -92,7 +92,7 @@ func (c smallCase) decide() (thought, Plan) {
 		}
 		reading.Logins = append(reading.Logins, login)
 	}
-	s := Snapshot{Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}}
+	s := Snapshot{Epoch: term, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}}
 	l := Ledger{
 		Databases: map[metrics.ID]DatabaseMemory{orders: {Server: "A", Others: map[string]Peak{"server": {Since: noon.Add(-time.Hour)}}}},
 		Workloads: map[metrics.ID]WorkloadMemory{},
@@ -127,7 +127,7 @@ func (c smallCase) decide() (thought, Plan) {
 		}
 		for j := range f.gated {
 			p := pod("gated", j, 0)
-			p.Gated, p.Grant, p.Address, p.Ready = true, nil, "", false
+			p.Gated, p.Grant, p.Address, p.Ready, p.Epoch = true, nil, "", false, term
 		}
 		g.Workloads = append(g.Workloads, w)
 		s.Queues[id] = metrics.Known(metrics.Queue{Visible: max(0, int64(f.backlog)*10-3)}, noon)

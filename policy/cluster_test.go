@@ -114,7 +114,7 @@ func (c *cluster) control(f *clusterFleet) {
 	for ; n < f.spec; n++ {
 		c.born++
 		name := fmt.Sprint(c.born)
-		f.pods = append(f.pods, &clusterPod{Pod: metrics.Pod{UID: name, Name: name, CreatedAt: c.now, Gated: f.Mode == Gate}, since: c.now})
+		f.pods = append(f.pods, &clusterPod{Pod: metrics.Pod{UID: name, Name: name, CreatedAt: c.now, Gated: f.Mode == Gate, Epoch: term}, since: c.now})
 	}
 	for _, gated := range []bool{true, false} {
 		for i := len(f.pods) - 1; i >= 0 && n > f.spec; i-- {
@@ -155,7 +155,7 @@ func (c *cluster) sessions(f *clusterFleet) []metrics.Sessions {
 // decide reads everything and makes a plan.
 func (c *cluster) decide() {
 	database := c.group.Databases[0].ID
-	s := Snapshot{Databases: c.databases, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}}
+	s := Snapshot{Epoch: term, Databases: c.databases, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}}
 	data := metrics.Database{Server: "A", Name: "orders", Attribution: metrics.ByAddress, Constraints: []metrics.Constraint{{Name: "server", Limit: c.limit}},
 		Sessions: []metrics.Sessions{{User: "web", Database: "shop", Address: "10.9.0.1", Count: c.others}}}
 	for _, f := range c.fleets {

@@ -23,9 +23,18 @@ func Decide(now time.Time, g Group, s Snapshot, l Ledger) (Plan, Ledger) {
 	}
 	// What is let through the gate must fit beside the targets just decided.
 	admissions := admit(t.constraints, t.fleets)
+	for _, f := range t.fleets {
+		f.reevict(now, t.constraints)
+	}
+	shed(now, t.constraints, t.fleets)
+	overdue(now, t.constraints, t.fleets)
+	for _, f := range t.fleets {
+		f.swap(now, admissions[f.ID])
+	}
 	next := Ledger{Databases: t.databases, Workloads: map[metrics.ID]WorkloadMemory{}}
 	for i, f := range t.fleets {
-		plan.Workloads[i].Admissions = admissions[f.ID]
+		w := &plan.Workloads[i]
+		w.Admissions, w.Stamps, w.Evictions = admissions[f.ID], f.stamps(admissions[f.ID]), f.evictions
 		next.Workloads[f.ID] = f.remember(now, plan.Workloads[i])
 	}
 	return plan, next
@@ -61,6 +70,7 @@ func think(now time.Time, g Group, s Snapshot, l Ledger) thought {
 		f.observe(now)
 	}
 	settle(t.constraints, t.fleets)
+	press(now, t.servers, t.fleets, t.databases)
 	for i, f := range t.fleets {
 		f.measure(now, t.constraints)
 		t.asked[i], t.failures[i] = f.ask(now, s.Queues[f.ID])
@@ -100,9 +110,13 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 		if pd.Ready && seen.IsZero() {
 			seen = now
 		}
-		m.Pods[pd.UID] = PodMemory{Address: pd.Address, ReadySeen: seen, Grants: f.byDatabase(pd.grants)}
-		if pd.Gated {
-			m.Admitted[pd.UID] = f.memory.Admitted[pd.UID]
+		passed := f.memory.Pods[pd.UID].PassedSeen
+		if !pd.Gated && passed.IsZero() {
+			passed = now
+		}
+		m.Pods[pd.UID] = PodMemory{Address: pd.Address, PassedSeen: passed, ReadySeen: seen, Grants: f.byDatabase(pd.grants)}
+		if a, issued := f.memory.Admitted[pd.UID]; pd.Gated && issued {
+			m.Admitted[pd.UID] = a
 		}
 	}
 	for _, a := range p.Admissions {
@@ -110,7 +124,7 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 		for _, u := range f.uses {
 			grants[u.Database] = a.Grant[u.Database.String()]
 		}
-		m.Admitted[a.UID] = Admitted{At: now, Grants: grants}
+		m.Admitted[a.UID] = Admitted{Version: a.Version, Grants: grants}
 	}
 	m.Ghosts = map[metrics.ID]int{}
 	for _, u := range f.uses {
@@ -132,10 +146,14 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 	if f.Mode == Target {
 		m.Told = f.memory.Told.Add(now, p.Target, f.state.HPA.ScaleDownStabilization+hpaFlight+fleetMaxAge)
 	}
-	if f.frozen == nil {
+	if f.frozen == nil || !m.CarriedKnown && f.frozen.Reason == Stopped {
 		grants := map[metrics.ID]int{}
 		for i, u := range f.uses {
-			grants[u.Database] += p.Uses[i].Granted
+			for _, pd := range f.pods {
+				if _, issued := m.Admitted[pd.UID]; !pd.promised || issued {
+					grants[u.Database] += pd.grants[i]
+				}
+			}
 			for _, a := range p.Admissions {
 				if !f.holds(a.UID) {
 					grants[u.Database] += u.perPod

@@ -89,8 +89,10 @@ type scenarioFleet struct {
 	Surge         string        `yaml:"surge"`
 	Tolerance     int           `yaml:"tolerance"`
 	Stabilization time.Duration `yaml:"stabilization"`
-	// Pods: NAME, then any of an address, ready, gated, otherGates, terminating,
-	// finished, conns=N (open on each database), grant=N, revision=N, ordinal=N.
+	Unavailable   int           `yaml:"unavailable"` // of a rollout
+	// Pods: NAME, then any of an address, ready, started, gated (with our term on
+	// it, unless unfenced follows), otherGates, terminating, finished, version=V,
+	// conns=N (open on each database), grant=N, revision=N, ordinal=N.
 	Pods   []string `yaml:"pods"`
 	Unread string   `yaml:"unread"`
 }
@@ -122,6 +124,7 @@ func newScenario(t testing.TB, file, text string) *scenario {
 func (s *scenario) play(t testing.TB) []byte {
 	var out bytes.Buffer
 	snapshot := Snapshot{
+		Epoch:     term,
 		Databases: map[metrics.ID]metrics.Reading[metrics.Database]{},
 		Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{},
 		Fleets:    map[metrics.ID]metrics.Reading[metrics.Fleet]{},
@@ -285,7 +288,7 @@ func (f scenarioFleet) state(t testing.TB) (metrics.Fleet, []metrics.Sessions) {
 			t.Fatal(err)
 		}
 	}
-	state := metrics.Fleet{SpecReplicas: f.Replicas, MinReplicas: f.Min, MaxReplicas: f.Max, MaxSurge: surge,
+	state := metrics.Fleet{SpecReplicas: f.Replicas, MinReplicas: f.Min, MaxReplicas: f.Max, MaxSurge: surge, MaxUnavailable: intorpercent.Count(f.Unavailable),
 		HPA: metrics.HPA{ScaleDownToleranceMilli: f.Tolerance, ScaleDownStabilization: f.Stabilization}}
 	var opened []metrics.Sessions
 	for i, line := range f.Pods {
@@ -298,7 +301,13 @@ func (f scenarioFleet) state(t testing.TB) (metrics.Fleet, []metrics.Sessions) {
 			case "ready":
 				p.Ready = true
 			case "gated":
-				p.Gated = true
+				p.Gated, p.Epoch = true, term
+			case "unfenced":
+				p.Epoch = ""
+			case "version":
+				p.Version = value
+			case "started":
+				p.Started = true
 			case "otherGates":
 				p.OtherGates = true
 			case "terminating":
@@ -345,7 +354,7 @@ func (s *scenario) tell(out *bytes.Buffer, step scenarioStep, plan Plan) {
 				fmt.Fprintln(table, "limit\treserve\tused\tothers\thigh water\tghosts\tgranted\tdeparted\tbudget\tfree\t")
 				head = true
 			}
-			fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t  %s %s\n", c.Limit, c.Reserve, c.Used, c.Others, c.OthersHighWater, c.Ghosts, c.Granted, c.Departed, c.Budget, c.Free, d.ID, c.Name)
+			fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t  %s %s%s\n", c.Limit, c.Reserve, c.Used, c.Others, c.OthersHighWater, c.Ghosts, c.Granted, c.Departed, c.Budget, c.Free, d.ID, c.Name, pressureText(c.Pressure))
 		}
 	}
 	_ = table.Flush() // into memory, which takes everything
@@ -391,7 +400,23 @@ func (s *scenario) tell(out *bytes.Buffer, step scenarioStep, plan Plan) {
 			}
 			out.WriteString("\n")
 		}
+		for _, st := range w.Stamps {
+			fmt.Fprintf(out, "  writes %s on %s\n", st.Epoch, st.Name)
+		}
+		for _, e := range w.Evictions {
+			fmt.Fprintf(out, "  evicts %s (%s): %s\n", e.Name, e.Reason, e.Sentence)
+		}
+		if w.Ungated > 0 {
+			fmt.Fprintf(out, "  %d came past no gate\n", w.Ungated)
+		}
 	}
+}
+
+func pressureText(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d more to be kept free", n)
 }
 
 func ceilingText(n int) string {

@@ -28,8 +28,21 @@ func backlog(q metrics.Queue, s SQS) int {
 // ask fills in the demand of the fleet's queue. A queue without a fresh reading
 // never scales in: what is there is held, and after errorAfter KEDA's own
 // fallback takes over.
+//
+// Without a queue the replicas that there are ask for themselves: KEDA, an HPA or a
+// person scales them by whatever they like. Where there is no gate a workload may
+// want as many as it is told that there is room for.
 func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue]) (steps []Step, failure string) {
 	m := &f.memory
+	if !f.Queue() {
+		asked, why := f.state.SpecReplicas, "no queue asks: the %s that there are ask for themselves"
+		if f.Mode == Target {
+			asked, why = f.hi, "no queue asks: up to %s may come"
+		}
+		raw := min(max(asked, f.lo), f.hi)
+		f.demand = DemandPlan{Known: true, Backlog: asked, Raw: raw, Smoothed: raw}
+		return []Step{{Demand, asked, asked, fmt.Sprintf(why, replicas(asked))}}, ""
+	}
 	q, ok := reading.At(now, f.SQS.StaleAfter)
 	if !ok {
 		if m.QueueUnknownSince.IsZero() {

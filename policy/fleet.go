@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -23,6 +24,9 @@ type fleet struct {
 	known  bool
 	frozen *Refusal
 	memory WorkloadMemory
+	epoch  string // the term in which we lead, "" while we don't
+	// ungated counts pods that came into being without the gate in mode Gate.
+	ungated int
 
 	uses     []use
 	pods     []pod // that may hold connections
@@ -48,6 +52,10 @@ type fleet struct {
 	now                    int   // replicas that there is room for beside what is leaving
 	claim                  []int // by constraint: what it holds, is due, or may hold at once
 
+	// evictions are the pods that this plan takes away.
+	evictions []Eviction
+	// denied is whether a pod waits at the gate that this plan lets not through.
+	denied bool
 	// replaced is what is granted by use, admissions of this plan included,
 	// while pods may only be replaced.
 	replaced []int
@@ -65,6 +73,9 @@ type use struct {
 // pod is a pod that may hold connections, with its connections by use.
 type pod struct {
 	metrics.Pod
+	// promised is true at the gate: an admission is on its way, ours or an earlier
+	// leader's.
+	promised bool
 	grants   []int
 	observed []int
 	excused  []int
@@ -86,7 +97,7 @@ const kedaMaxReplicas = 100
 
 // newFleet looks a workload up in the readings.
 func newFleet(now time.Time, w Workload, servers []*server, s Snapshot, m WorkloadMemory) *fleet {
-	f := &fleet{Workload: w, memory: m}
+	f := &fleet{Workload: w, memory: m, epoch: s.Epoch}
 	reading := s.Fleets[w.ID]
 	f.began = reading.Began()
 	f.state, f.known = reading.At(now, fleetMaxAge)
@@ -104,7 +115,17 @@ func newFleet(now time.Time, w Workload, servers []*server, s Snapshot, m Worklo
 	if w.Refusal != nil && f.frozen == nil {
 		f.frozen = w.Refusal
 	}
-	f.forget(now)
+	if w.Stopped && f.frozen == nil {
+		f.frozen = &Refusal{Stopped, "somebody stopped the workload"}
+	}
+	if w.Mode != Gate {
+		f.memory.GatedSince = time.Time{}
+	} else if f.memory.GatedSince.IsZero() {
+		f.memory.GatedSince = now
+	}
+	f.ungated = f.notGated()
+	f.forget()
+	f.forgetEvicted()
 	f.grant()
 	f.depart(now)
 	return f
@@ -117,8 +138,11 @@ func (f *fleet) bounds() {
 		*n = min(max(*n, 0), maxReplicas)
 	}
 	f.hi = f.state.MaxReplicas
-	if f.hi == 0 {
+	if f.hi == 0 && f.ScaleTarget == nil && f.PodSelector == nil {
 		f.hi = kedaMaxReplicas
+	}
+	if f.hi == 0 {
+		f.hi = maxReplicas
 	}
 	if f.MaxReplicas != nil {
 		f.hi = min(f.hi, *f.MaxReplicas)
@@ -171,24 +195,26 @@ func (u use) login() (metrics.Login, bool) {
 	return u.server.data.Logins[i], true
 }
 
-// patchLife is how long an admission may still come true after it was last
-// issued: the API server works on a patch for up to 34 seconds.
-const patchLife = 45 * time.Second
-
-// forget drops admissions that did not come true and can't any more.
-func (f *fleet) forget(now time.Time) {
+// forget drops admissions that did not come true and can't any more: their pods
+// were written to since, which a patch on the version before does not outlive.
+func (f *fleet) forget() {
 	if f.frozen != nil && f.frozen.Reason == ReplicasUnknown {
 		return
 	}
 	admitted := maps.Clone(f.memory.Admitted)
-	pods := maps.Clone(f.memory.Pods)
 	for _, p := range f.state.Pods {
-		if a, ok := admitted[p.UID]; ok && p.Gated && now.Sub(a.At) > patchLife {
+		if a, ok := admitted[p.UID]; ok && p.Gated && p.Version != a.Version {
 			delete(admitted, p.UID)
-			delete(pods, p.UID)
 		}
 	}
-	f.memory.Admitted, f.memory.Pods = admitted, pods
+	f.memory.Admitted = admitted
+}
+
+// fenced reports whether no patch of an earlier leader can let a gated pod through
+// any more: our term was written on it since.
+func (f *fleet) fenced(p metrics.Pod) bool {
+	rest, ours := strings.CutPrefix(p.Epoch, f.epoch)
+	return f.epoch != "" && ours && (rest == "" || rest[0] == '/')
 }
 
 // grant counts what each pod may hold: what was stamped on it or else what its
@@ -196,10 +222,10 @@ func (f *fleet) forget(now time.Time) {
 func (f *fleet) grant() {
 	for _, p := range f.state.Pods {
 		admitted, issued := f.memory.Admitted[p.UID]
-		if p.Finished || (p.Gated && !issued) {
+		if p.Finished || (p.Gated && !issued && f.fenced(p)) {
 			continue
 		}
-		out := pod{Pod: p, grants: make([]int, len(f.uses)), observed: make([]int, len(f.uses)), excused: make([]int, len(f.uses))}
+		out := pod{Pod: p, promised: p.Gated, grants: make([]int, len(f.uses)), observed: make([]int, len(f.uses)), excused: make([]int, len(f.uses))}
 		for i, u := range f.uses {
 			granted, stamped := p.Grant[u.Database.String()]
 			if !stamped {
@@ -217,6 +243,9 @@ func (f *fleet) depart(now time.Time) {
 	living := map[string]bool{}
 	for _, p := range f.pods {
 		living[p.UID] = true
+	}
+	for _, p := range f.state.Pods {
+		living[p.UID] = living[p.UID] || p.Gated // it never passed, and holds nothing
 	}
 	gone := slices.Clone(f.memory.Departed)
 	for _, uid := range slices.Sorted(maps.Keys(f.memory.Pods)) {
@@ -327,7 +356,7 @@ func (f *fleet) measure(now time.Time, all []*constraint) {
 			f.replaced[i] += granted
 		}
 	}
-	if f.Mode != Gate {
+	if !f.gates() {
 		// Pods above spec.replicas are about to be deleted, or are already.
 		f.staying = min(f.staying, f.podsFor(f.state.SpecReplicas))
 	}
@@ -352,7 +381,7 @@ func (f *fleet) measure(now time.Time, all []*constraint) {
 			f.kept[k] = append(f.kept[k], f.kept[k][len(f.kept[k])-1]+h)
 		}
 	}
-	if f.Mode != Gate {
+	if !f.gates() {
 		// Without the gate whatever KEDA was told may still happen, if the state of
 		// the pods is too old to show it.
 		told, _ := f.memory.Told.Max(now, f.state.HPA.ScaleDownStabilization+hpaFlight+min(fleetMaxAge, max(0, now.Sub(f.began))))
@@ -381,10 +410,33 @@ func (f *fleet) mustFit(c *constraint) bool {
 // podsFor is how many pods n replicas can be at once. Without the gate a rollout
 // adds its surge.
 func (f *fleet) podsFor(n int) int {
-	if f.Mode == Gate || n == 0 {
+	if f.gates() || n == 0 {
 		return n
 	}
 	return n + f.state.MaxSurge.Up(n)
+}
+
+// gates reports whether pods of the fleet wait at the gate: it is in mode Gate, and
+// no pod came past no gate since.
+func (f *fleet) gates() bool { return f.Mode == Gate && f.ungated == 0 }
+
+// gateSkew is by how much the API server's clock, which says when a pod was
+// created, may be ahead of ours.
+const gateSkew = 5 * time.Second
+
+// notGated counts the pods that came into being without the gate since the
+// fleet is in mode Gate.
+func (f *fleet) notGated() int {
+	if f.Mode != Gate {
+		return 0
+	}
+	n := 0
+	for _, p := range f.state.Pods {
+		if p.Holds() && p.Grant == nil && p.CreatedAt.Sub(f.memory.GatedSince) > gateSkew {
+			n++
+		}
+	}
+	return n
 }
 
 // need is what n replicas need of constraint k once whatever is leaving has

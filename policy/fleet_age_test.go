@@ -38,7 +38,7 @@ func TestPodsThatNobodyShowsAnyMore(t *testing.T) {
 				t.Helper()
 				now := start.Add(at)
 				var p Plan
-				p, l = Decide(now, g, Snapshot{
+				p, l = Decide(now, g, Snapshot{Epoch: term,
 					Databases: map[metrics.ID]metrics.Reading[metrics.Database]{db: metrics.Known(server, now)},
 					Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{id: metrics.Known(queue, now)},
 					Fleets:    map[metrics.ID]metrics.Reading[metrics.Fleet]{id: pods},
@@ -53,7 +53,7 @@ func TestPodsThatNobodyShowsAnyMore(t *testing.T) {
 				t.Fatalf("at first the target is %d because of %s, want 3 because of Demand", w.Target, w.Reason)
 			}
 
-			shown.Pods = append(shown.Pods, metrics.Pod{UID: "d", Name: "d", Gated: mode == Gate})
+			shown.Pods = append(shown.Pods, metrics.Pod{UID: "d", Name: "d", Gated: mode == Gate, Epoch: term})
 			if mode == Gate {
 				shown.SpecReplicas, shown.StatusReplicas = 4, 4
 			} else {

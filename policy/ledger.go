@@ -28,6 +28,9 @@ type DatabaseMemory struct {
 	Last metrics.Database `json:"last,omitzero"`
 	// Others is the recent past of others, by constraint.
 	Others map[string]Peak `json:"others,omitempty"`
+	// Pressure is what limits that were found too full are to keep free on top of
+	// their reserve, by constraint.
+	Pressure map[string]Pressure `json:"pressure,omitempty"`
 }
 
 // WorkloadMemory is what is remembered of one workload.
@@ -60,8 +63,16 @@ type WorkloadMemory struct {
 	// Departed are pods that are gone from the API.
 	Departed []Departed `json:"departed,omitempty"`
 	// Admitted are pods that were let through the gate by an earlier plan and
-	// are not yet seen without it, by pod UID and database: promised all the same.
+	// are not yet seen without it, by pod UID: promised all the same.
 	Admitted map[string]Admitted `json:"admitted,omitempty"`
+	// Evicted are pods that an earlier plan took away, by pod UID, until they are
+	// gone.
+	Evicted map[string]Evicted `json:"evicted,omitempty"`
+	// GatedSince is since when the workload has been in mode Gate without a break;
+	// zero in other modes.
+	GatedSince time.Time `json:"gatedSince,omitzero"`
+	// Standstill is the rollout that waits for connections, if one does.
+	Standstill Standstill `json:"standstill,omitzero"`
 	// QueueUnknownSince is when the queue stopped having a usable reading, zero
 	// while it has one.
 	QueueUnknownSince time.Time `json:"queueUnknownSince,omitzero"`
@@ -70,15 +81,48 @@ type WorkloadMemory struct {
 // PodMemory is what is remembered of one pod.
 type PodMemory struct {
 	Address string `json:"address,omitempty"`
-	// ReadySeen is when the pod was first seen to be ready, zero before.
-	ReadySeen time.Time          `json:"readySeen,omitzero"`
-	Grants    map[metrics.ID]int `json:"grants"`
+	// PassedSeen is when the pod was first seen past the gate, ReadySeen when it
+	// was first seen to be ready; zero before.
+	PassedSeen time.Time          `json:"passedSeen,omitzero"`
+	ReadySeen  time.Time          `json:"readySeen,omitzero"`
+	Grants     map[metrics.ID]int `json:"grants"`
 }
 
-// Admitted is an admission that was issued, last at At.
+// Admitted is an admission that was issued for the pod as it was at Version. Seen
+// at the gate at another one, the pod was written to since, and the admission can't
+// come true any more.
 type Admitted struct {
-	At     time.Time          `json:"at"`
-	Grants map[metrics.ID]int `json:"grants"`
+	Version string             `json:"version,omitempty"`
+	Grants  map[metrics.ID]int `json:"grants"`
+}
+
+// Evicted is an eviction that was issued. A pod that is not seen to leave within
+// evictionPatience of At stays, as far as anybody knows; Tries counts how often it
+// was asked to go.
+type Evicted struct {
+	At     time.Time      `json:"at"`
+	Tries  int            `json:"tries"`
+	Reason EvictionReason `json:"reason"`
+	// Sentence is why it had to go.
+	Sentence string `json:"sentence"`
+}
+
+// Pressure is how many connections a limit is to keep free on top of its reserve,
+// and when it was last raised.
+type Pressure struct {
+	Connections int       `json:"connections"`
+	At          time.Time `json:"at"`
+}
+
+// Standstill is a rollout in which nothing has moved since Since: so many pods of
+// the newest revision and of older ones are past the gate, or wait at it.
+type Standstill struct {
+	Since       time.Time `json:"since"`
+	Replicas    int       `json:"replicas"`
+	Newest      int       `json:"newest"`
+	NewestGated int       `json:"newestGated"`
+	Older       int       `json:"older"`
+	OlderGated  int       `json:"olderGated"`
 }
 
 // Departed is a pod that is gone from the API. Its grants are released by a

@@ -76,6 +76,10 @@ type WorkloadPlan struct {
 	Replicas int `json:"replicas"`
 	Holding  int `json:"holding"`
 	Gated    int `json:"gated,omitempty"`
+	// Ungated counts the pods that came into being without the gate though the
+	// workload is in mode Gate. While there are any, it is reckoned with as in mode
+	// Target.
+	Ungated int `json:"ungated,omitempty"`
 	// Share is the workload's part of the budget, in replicas.
 	Share int `json:"share"`
 	// Ceiling is how many replicas the budget carries after the other

@@ -11,7 +11,7 @@ import (
 func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets []*fleet) WorkloadPlan {
 	p := WorkloadPlan{
 		ID: f.ID, Mode: f.Mode, Demand: f.demand, Replicas: f.state.SpecReplicas,
-		Holding: len(f.pods), Gated: f.gated(), Share: f.share, Steps: asked, Failure: failure,
+		Holding: len(f.pods), Gated: f.gated(), Ungated: f.ungated, Share: f.share, Steps: asked, Failure: failure,
 	}
 	n := f.demand.Backlog
 	step := func(s Step) {
@@ -88,6 +88,9 @@ func (f *fleet) answer(p WorkloadPlan) (value float64, active bool) {
 // ScaledObject's own minimum does not: KEDA keeps it by itself, or goes below it
 // where nothing is wanted and there is an idleReplicaCount.
 func (f *fleet) wanted() bool {
+	if !f.Queue() {
+		return false // whoever asks says so to KEDA
+	}
 	floor := 0
 	if f.MinReplicas == 0 {
 		floor = f.lo

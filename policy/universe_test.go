@@ -59,6 +59,10 @@ type truePod struct {
 	conns int // on each of its databases
 }
 
+// write is what every write does to a pod, so that who relied on it as it was
+// before is turned away.
+func (p *truePod) write() { p.Version += "'" }
+
 type trueGhost struct {
 	server          int
 	user, app, addr string
@@ -74,8 +78,8 @@ type sighting struct {
 }
 
 type issue struct {
-	at     time.Time
-	grants map[string]int
+	version string
+	grants  map[string]int
 }
 
 type countedPod struct {
@@ -84,6 +88,9 @@ type countedPod struct {
 	addr   string
 }
 
+// term is the one in which we lead, in every test.
+const term = "us_1"
+
 // drawUniverse draws a world in which nothing happened yet, but others may have
 // been watched for long enough.
 func drawUniverse(t *rapid.T, workloads int) *universe {
@@ -91,6 +98,7 @@ func drawUniverse(t *rapid.T, workloads int) *universe {
 		now: noon, issued: map[string]issue{}, granted: map[metrics.ID]map[metrics.ID]int{},
 		counted: map[metrics.ID]map[string]countedPod{}, gone: map[metrics.ID][]countedPod{},
 		snapshot: Snapshot{
+			Epoch:     term,
 			Databases: map[metrics.ID]metrics.Reading[metrics.Database]{},
 			Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{},
 			Fleets:    map[metrics.ID]metrics.Reading[metrics.Fleet]{},
@@ -235,8 +243,24 @@ func (u *universe) live(t *rapid.T) {
 		}
 		for _, a := range w.Admissions {
 			for _, p := range f.pods {
-				if p.UID == a.UID && p.Gated && !oneIn(t, 3, "patch fails") {
+				if p.UID == a.UID && p.Gated && p.Version == a.Version && !oneIn(t, 3, "patch fails") {
+					p.write()
 					p.Gated, p.Grant = false, a.Grant
+				}
+			}
+		}
+		for _, s := range w.Stamps {
+			for _, p := range f.pods {
+				if p.UID == s.UID && p.Gated && !oneIn(t, 4, "stamp fails") {
+					p.write()
+					p.Epoch = s.Epoch
+				}
+			}
+		}
+		for _, e := range w.Evictions {
+			for _, p := range f.pods {
+				if p.UID == e.UID && !oneIn(t, 3, "eviction is refused") {
+					p.Terminating = true
 				}
 			}
 		}
@@ -319,7 +343,7 @@ func (u *universe) serverOf(name metrics.ID) int {
 // read lets pollers read what there is; some of them fail, where they may.
 func (u *universe) read(t *rapid.T, may bool) {
 	fails := func(label string) bool { return may && oneIn(t, 8, label) }
-	u.snapshot = Snapshot{Databases: maps.Clone(u.snapshot.Databases), Queues: maps.Clone(u.snapshot.Queues), Fleets: maps.Clone(u.snapshot.Fleets)}
+	u.snapshot = Snapshot{Epoch: term, Databases: maps.Clone(u.snapshot.Databases), Queues: maps.Clone(u.snapshot.Queues), Fleets: maps.Clone(u.snapshot.Fleets)}
 	for i, d := range u.group.Databases {
 		s := u.servers[u.leads[i]]
 		if s.away || fails("database unread") {

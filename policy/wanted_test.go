@@ -19,9 +19,13 @@ func TestOnlyTheQueueAndThePolicyWantReplicas(t *testing.T) {
 		{"the policy's minimum", 1, 1, 0, 1, 1, true},
 	} {
 		f := fleet{lo: c.lo, demand: DemandPlan{Known: true, Backlog: c.backlog, Raw: c.raw, Smoothed: c.demand}}
-		f.MinReplicas = c.policyMin
+		f.MinReplicas, f.SQS = c.policyMin, &SQS{}
 		if got := f.wanted(); got != c.want {
 			t.Errorf("%s: wanted is %t", c.name, got)
+		}
+		f.SQS = nil
+		if f.wanted() {
+			t.Errorf("%s: without a queue it is wanted", c.name)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func (u *universe) witness(plan Plan) {
 	for i, w := range u.group.Workloads {
 		p := plan.Workloads[i]
 		for _, a := range p.Admissions {
-			u.issued[a.UID] = issue{u.now, a.Grant}
+			u.issued[a.UID] = issue{a.Version, a.Grant}
 		}
 		if why, sure := u.frozen(plan, w); why == "" {
 			granted := map[metrics.ID]int{}
@@ -51,13 +51,14 @@ func (u *universe) notice() {
 		forgotten := map[string]bool{}
 		for _, p := range state.Pods {
 			promised, ok := u.issued[p.UID]
-			if ok && u.now.Sub(promised.at) > patchLife {
-				ok = false
+			if ok && p.Gated && p.Version != promised.version {
+				ok = false // written to since: the patch is turned away
+				delete(u.issued, p.UID)
 			}
-			if p.Gated && !ok {
+			if p.Gated {
 				forgotten[p.UID] = true
 			}
-			if p.Finished || p.Gated && !ok {
+			if p.Finished || p.Gated && !ok && strings.HasPrefix(p.Epoch, term) {
 				continue
 			}
 			pod := countedPod{grants: map[metrics.ID]int{}, addr: p.Address}

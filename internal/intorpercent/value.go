@@ -46,6 +46,14 @@ func (v Value) Up(whole int) int {
 	return int((int64(v.n)*int64(whole) + 99) / 100)
 }
 
+// Down returns the value taken of whole, rounded down: 25 % of 5 is 1.
+func (v Value) Down(whole int) int {
+	if !v.percent {
+		return v.n
+	}
+	return int(int64(v.n) * int64(whole) / 100)
+}
+
 // String returns "3" or "25%".
 func (v Value) String() string {
 	if v.percent {
