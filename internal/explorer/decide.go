@@ -22,6 +22,7 @@ type question struct {
 // decision is what came of it: the requests that leave the process.
 type decision struct {
 	ledger *memo
+	memory *memo // what is written down meanwhile: of the ledger before
 	plan   *policy.Plan
 	good   bool // there was a reading that is young enough
 	writes []write
@@ -47,7 +48,7 @@ type decider struct {
 }
 
 func newDecider(s *Scene) *decider {
-	d := &decider{scene: s, library: &library{scene: s}, ledgers: ledgers{byLogin: s.ByLogin}, pods: map[string]uint8{}}
+	d := &decider{scene: s, library: &library{scene: s}, ledgers: ledgers{byLogin: s.ByLogin, steady: s.Moves[Jump] == 0}, pods: map[string]uint8{}}
 	for e := range s.Editions {
 		d.groups = append(d.groups, s.group(e))
 	}
@@ -69,7 +70,7 @@ func (d *decider) decide(q question) *decision {
 		before = q.ledger.ledger
 	}
 	plan, after := policy.Decide(now, d.groups[q.edition], s, before)
-	out := &decision{ledger: d.ledgers.keep(after), plan: &plan, good: len(plan.Databases) > 0}
+	out := &decision{ledger: d.ledgers.keep(after), memory: d.ledgers.keep(remembered(before)), plan: &plan, good: len(plan.Databases) > 0}
 	for _, p := range plan.Databases {
 		out.good = out.good && p.Unknown == "" && p.Starting == ""
 	}

@@ -20,6 +20,8 @@ type scribe struct {
 	out   []byte
 	times []int32 // that matter by their order
 	now   int32
+	// steady is whether no reading grows too old.
+	steady bool
 }
 
 func (e *scribe) flags(bits ...bool) {
@@ -111,31 +113,45 @@ func (e *scribe) leader(p *leader) {
 	}
 	e.flags(p.believes, p.acted)
 	e.out = append(e.out, p.behind, p.allowed)
-	e.out = append(e.out, p.carried[:]...)
+	if !e.steady {
+		e.out = append(e.out, p.carried[:]...)
+	}
 	e.sample(&p.reading)
 	e.sample(&p.flying)
 	e.ledger(p.ledger)
 	e.accepted(p.accepted)
 }
 
-func (e *scribe) message(m *message) {
+func (e *scribe) message(s *state, m *message) {
 	e.out = binary.LittleEndian.AppendUint64(e.out, m.request)
 	e.out = append(e.out, m.pod, m.term)
-	e.flags(m.basis.promised, m.basis.good)
-	e.out = append(e.out, m.basis.allowed, m.basis.carried)
-	if m.basis.promised {
-		e.out = append(e.out, m.basis.reading.conns[:]...)
+	b := &m.basis
+	e.flags(b.promised, b.good)
+	switch {
+	case !b.promised:
+	case !b.good:
+		e.out = append(e.out, b.carried)
+	default:
+		e.out = append(e.out, b.allowed)
+		for i := range s.pods {
+			// Only what it held beyond its grant says more than the grant does.
+			held := b.reading.conns[i]
+			if held <= s.pods[i].grant {
+				held = 0
+			}
+			e.out = append(e.out, held)
+		}
 	}
 }
 
 // hash tells states apart.
 func (e *scribe) hash(w *world, s *state) uint64 {
-	e.now = s.now
+	e.now, e.steady = s.now, w.budget[Jump] == 0
 	e.order(s)
 	var network uint64 // messages are in no order
 	for i := range s.network {
 		e.out = e.out[:0]
-		e.message(&s.network[i])
+		e.message(s, &s.network[i])
 		network += maphash.Bytes(seed, e.out)
 	}
 	e.out = binary.LittleEndian.AppendUint64(e.out[:0], network)

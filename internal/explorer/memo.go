@@ -24,10 +24,19 @@ type memo struct {
 	fine, coarse []int32
 }
 
+// latest is the last of the times that matter by their order.
+func (m *memo) latest() int32 {
+	if m == nil || len(m.fine) == 0 {
+		return 0
+	}
+	return slices.Max(m.fine)
+}
+
 // ledgers keeps each ledger once.
 type ledgers struct {
 	byText  sync.Map // string → *memo
 	byLogin bool
+	steady  bool // no reading grows too old
 }
 
 func (l *ledgers) keep(ledger policy.Ledger) *memo {
@@ -38,7 +47,7 @@ func (l *ledgers) keep(ledger policy.Ledger) *memo {
 		m, _ := known.(*memo)
 		return m
 	}
-	e := encoder{byLogin: l.byLogin}
+	e := encoder{byLogin: l.byLogin, steady: l.steady}
 	e.value(reflect.ValueOf(ledger))
 	known, _ := l.byText.LoadOrStore(text, &memo{ledger: ledger, text: maphash.Bytes(seed, e.out), fine: e.fine, coarse: e.coarse})
 	m, _ := known.(*memo)
@@ -50,6 +59,7 @@ type encoder struct {
 	out          []byte
 	exact        bool
 	byLogin      bool
+	steady       bool
 	fine, coarse []int32
 }
 
@@ -63,6 +73,7 @@ var (
 // doesn't change. Rollouts and others' windows are told apart by seconds.
 var (
 	unread   = map[string]bool{"Fleet": true, "FleetKnown": true, "Last": true, "Told": true, "Demand": true, "Standstill": true}
+	carried  = map[string]bool{"Carried": true, "CarriedKnown": true, "CarriedGrants": true}
 	seldomly = map[string]bool{"PassedSeen": true, "GatedSince": true}
 )
 
@@ -100,7 +111,7 @@ func (e *encoder) structure(v reflect.Value) {
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
 		switch {
-		case !e.exact && unread[name]:
+		case !e.exact && (unread[name] || e.steady && carried[name]):
 		case !e.exact && (seldomly[name] || name == "ReadySeen" && !e.byLogin):
 			t, _ := v.Field(i).Interface().(time.Time)
 			e.time(t, true)

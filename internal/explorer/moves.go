@@ -12,15 +12,13 @@ type Kind uint8
 // The kinds of moves. Whatever takes time in the world is two moves or more, with
 // any others between them.
 const (
-	// Act: a leader makes a plan by what it knows, asks whether its lease is valid,
-	// and sends what the plan wants.
+	// Act: a leader's watch shows it some more writes, or none; it makes a plan by
+	// what it knows, asks whether its lease is valid, and sends what the plan wants.
 	Act Kind = iota
 	// ActNew is Act after the reading that was taken last has arrived.
 	ActNew
 	// Read: the server answers a leader's query; the answer arrives later.
 	Read
-	// See: a leader's watch shows it one more write.
-	See
 	// Land: the API server gets to a write that was sent, by whomever and whenever.
 	// Whether anybody hears of its answer makes no difference.
 	Land
@@ -62,7 +60,7 @@ const (
 	moveKinds
 )
 
-var kindNames = [moveKinds]string{"Act", "ActNew", "Read", "See", "Land", "Acquire", "Crash", "Create", "Open", "Ready", "Delete",
+var kindNames = [moveKinds]string{"Act", "ActNew", "Read", "Land", "Acquire", "Crash", "Create", "Open", "Ready", "Delete",
 	"End", "EndOpen", "Force", "Close", "Restart", "Settle", "Edit", "Learn", "Spike", "Calm", "Jump"}
 
 func (k Kind) String() string { return kindNames[k] }
@@ -70,7 +68,7 @@ func (k Kind) String() string { return kindNames[k] }
 // Move is one move. Which of the fields say something depends on Kind.
 type Move struct {
 	Kind   Kind
-	Leader uint8     // Act, ActNew, Read, See, Acquire, Crash, Learn
+	Leader uint8     // Act, ActNew, Read, Acquire, Crash, Learn
 	Behind uint8     // Acquire: how many writes its watch has not seen
 	Pod    uint8     // Land, and whatever befalls a pod
 	Write  gate.Kind // Land
@@ -145,18 +143,17 @@ func (w *world) moves(s *state, out []Move) []Move {
 	for l := range uint8(leaders) {
 		p := &s.leaders[l]
 		if p.term > 0 {
-			add(Move{Kind: Act, Leader: l})
-			if p.flying.known {
-				add(Move{Kind: ActNew, Leader: l})
+			for k := range p.behind + 1 {
+				add(Move{Kind: Act, Leader: l, Behind: k})
+				if p.flying.known {
+					add(Move{Kind: ActNew, Leader: l, Behind: k})
+				}
 			}
 			if p.edition < s.edition {
 				add(Move{Kind: Learn, Leader: l})
 			}
 			if s.holder == l {
 				add(Move{Kind: Read, Leader: l})
-				if p.behind > 0 {
-					add(Move{Kind: See, Leader: l})
-				}
 			}
 			add(Move{Kind: Crash, Leader: l})
 		}
@@ -260,15 +257,16 @@ func (w *world) play(s *state, m Move) (*state, string) {
 	pod := &n.pods[m.Pod]
 	switch m.Kind {
 	case ActNew:
-		p.reading, p.flying = p.flying, sample{}
+		p.reading, p.flying, p.behind = p.flying, sample{}, m.Behind
 		return w.act(n, m.Leader)
 	case Act:
+		p.behind = m.Behind
 		return w.act(n, m.Leader)
 	case Read:
-		n.now++
+		if p.ledger.latest() >= n.now {
+			n.now++ // it begins after whatever was noted before
+		}
 		p.flying = n.sample()
-	case See:
-		p.behind--
 	case Land:
 		return w.land(n, m)
 	case Acquire:
@@ -340,24 +338,24 @@ func (w *world) acquire(s *state, m Move) {
 }
 
 // question is all that a leader's plan depends on.
-func (s *state) question(l uint8, reading sample) question {
+func (s *state) question(l uint8) question {
 	p := &s.leaders[l]
 	behind := p.behind
 	if s.holder != l { // a leader that was, which sees nothing any more
 		behind = uint8(len(s.events))
 	}
-	return question{now: s.now, ledger: p.ledger, view: s.view(behind), reading: reading, edition: p.edition, term: p.term, leads: p.believes}
+	return question{now: s.now, ledger: p.ledger, view: s.view(behind), reading: p.reading, edition: p.edition, term: p.term, leads: p.believes}
 }
 
 // act lets a leader make a plan, and send what it wants.
 func (w *world) act(s *state, l uint8) (*state, string) {
 	p := &s.leaders[l]
-	q := s.question(l, p.reading)
+	q := s.question(l)
 	d := w.decider.decide(q)
 	if len(d.writes) == 0 && !p.believes {
 		return nil, "" // it changes nothing but what it will forget
 	}
-	s.memory, s.recalled = p.ledger, p.accepted
+	s.memory, s.recalled = d.memory, p.accepted
 	b := w.basis(s, p, d, &q)
 	p.ledger = d.ledger
 	for _, x := range d.writes {
@@ -433,9 +431,9 @@ func (m Move) Describe(s *Scene) string {
 		pod = s.podName(int(m.Pod))
 	}
 	switch m.Kind {
-	case Act, ActNew, Read, See, Crash, Learn:
+	case Read, Crash, Learn:
 		return fmt.Sprintf("%s leader %d", m.Kind, m.Leader)
-	case Acquire:
+	case Act, ActNew, Acquire:
 		return fmt.Sprintf("%s leader %d, %d behind", m.Kind, m.Leader, m.Behind)
 	case Land:
 		return fmt.Sprintf("%s %s of %s, term %d, number %d", m.Kind, m.Write, pod, m.Term, m.Nth)

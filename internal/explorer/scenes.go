@@ -9,7 +9,7 @@ func gated(a, b int) Edition {
 
 // always are the moves of which every scene has as many as it likes.
 func always(more map[Kind]int) map[Kind]int {
-	moves := map[Kind]int{Act: -1, ActNew: -1, Read: -1, See: -1, Land: -1, Open: -1, End: -1, Close: -1, Settle: -1, Learn: -1, Ready: 0}
+	moves := map[Kind]int{Act: -1, ActNew: -1, Read: -1, Land: -1, Open: -1, End: -1, Close: -1, Settle: -1, Learn: -1, Ready: 0}
 	for k, n := range more {
 		moves[k] = n
 	}
@@ -27,7 +27,7 @@ func Scenes(small bool) []Scene {
 	}
 	scene := func(name, about string, pods []Seed, more map[Kind]int) Scene {
 		return Scene{Name: name, About: about, Limit: 4, Reserve: 1, Others: 1, Editions: []Edition{gated(1, 2)}, Pods: pods, Moves: always(more),
-			Behind: deep(2, 3), Flying: deep(4, 6), Depth: deep(12, 40), States: deep(40_000, 3_000_000)}
+			Behind: deep(2, 3), Flying: deep(4, 6), Depth: deep(12, 40), States: deep(400_000, 3_000_000)}
 	}
 	// Two connections are for workers, pods of a need one and those of b two.
 	three := []Seed{{Workload: 0}, {Workload: 0}, {Workload: 1}}

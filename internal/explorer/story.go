@@ -113,14 +113,15 @@ func (w *world) picture(s *state) string {
 
 // explain tells what a leader knew, and what it planned.
 func (w *world) explain(b *strings.Builder, s *state, m Move) {
-	p := s.leaders[m.Leader]
-	reading := p.reading
+	at := *s
+	p := &at.leaders[m.Leader]
+	p.behind = m.Behind
 	if m.Kind == ActNew {
-		reading = p.flying
+		p.reading = p.flying
 	}
-	q := s.question(m.Leader, reading)
+	q := at.question(m.Leader)
 	d := w.decider.decide(q)
-	if !reading.known {
+	if !q.reading.known {
 		b.WriteString("       it knows no reading\n")
 	}
 	for _, db := range d.plan.Databases {
