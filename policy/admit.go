@@ -214,9 +214,9 @@ func (f *fleet) stamps(admissions []Admission) []Stamp {
 		case !p.promised || p.Terminating || repeated:
 		case f.issued(p.Pod):
 			// The same text again would change nothing, and so fence nothing.
-			out = append(out, Stamp{UID: p.UID, Name: p.Name, Epoch: f.epoch + "/" + p.Version})
+			out = append(out, Stamp{UID: p.UID, Name: p.Name, Version: p.Version, Epoch: f.epoch + "/" + p.Version})
 		default:
-			out = append(out, Stamp{UID: p.UID, Name: p.Name, Epoch: f.epoch})
+			out = append(out, Stamp{UID: p.UID, Name: p.Name, Version: p.Version, Epoch: f.epoch})
 		}
 	}
 	return out

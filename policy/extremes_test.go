@@ -67,7 +67,9 @@ func exaggerate(t *rapid.T, u *universe) {
 		w.MinReplicas = rapid.SampledFrom([]int{0, 3, 100_000}).Draw(t, "least")
 		w.MaxReplicas = nil
 		w.Priority = rapid.SampledFrom([]int{0, 1_000_000}).Draw(t, "priority")
-		w.SQS.MessagesPerPod = rapid.SampledFrom([]int64{1, 20, 1_000_000_000_000}).Draw(t, "messagesPerPod")
+		if w.SQS != nil {
+			w.SQS.MessagesPerPod = rapid.SampledFrom([]int64{1, 20, 1_000_000_000_000}).Draw(t, "messagesPerPod")
+		}
 		for j := range w.Databases {
 			w.Databases[j].ConnectionsPerPod = rapid.SampledFrom([]int{1, 5, 1_000_000}).Draw(t, "connectionsPerPod")
 		}

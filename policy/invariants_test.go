@@ -79,6 +79,9 @@ func TestUnknownQueueNeverScalesIn(t *testing.T) {
 		u := drawPast(t, 3)
 		i := between(t, 0, len(u.group.Workloads)-1, "whose queue")
 		w := u.group.Workloads[i]
+		if !w.Queue() {
+			return
+		}
 		u.snapshot.Queues[w.ID] = rapid.SampledFrom([]metrics.Reading[metrics.Queue]{
 			{}, metrics.Unknown[metrics.Queue]("denied"), metrics.Known(metrics.Queue{}, u.now.Add(-time.Minute)).Failed("away"),
 		}).Draw(t, "queue")

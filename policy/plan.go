@@ -159,10 +159,12 @@ type UsePlan struct {
 	Unattributed bool `json:"unattributed,omitempty"`
 }
 
-// Stamp is a gated pod that the leader's term has to be written on.
+// Stamp is a gated pod that the leader's term has to be written on, if the pod is
+// still at Version.
 type Stamp struct {
-	UID  string `json:"uid"`
-	Name string `json:"name"`
+	UID     string `json:"uid"`
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
 	// Epoch is what is written.
 	Epoch string `json:"epoch"`
 }

@@ -14,6 +14,7 @@ type Severity string
 const (
 	SeverityError   Severity = "Error"   // the document contributes nothing
 	SeverityWarning Severity = "Warning" // the document is in force; somebody should look
+	SeverityNote    Severity = "Note"    // nothing is wrong; it is good to know
 )
 
 // Code is what kind of problem it is: stable, for machines.
@@ -74,8 +75,11 @@ func (p Problem) String() string {
 	if out.Len() > 0 {
 		out.WriteString(" ")
 	}
-	if p.Severity == SeverityWarning {
+	switch p.Severity {
+	case SeverityWarning:
 		out.WriteString("warning: ")
+	case SeverityNote:
+		out.WriteString("note: ")
 	}
 	if p.Field != "" {
 		out.WriteString(p.Field + ": ")

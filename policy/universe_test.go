@@ -133,6 +133,13 @@ func drawUniverse(t *rapid.T, workloads int) *universe {
 			most := between(t, max(1, w.MinReplicas), 5, "maxReplicas")
 			w.MaxReplicas = &most
 		}
+		if oneIn(t, 3, "sheds") {
+			w.Shedding = Shedding{Enabled: true, MinReplicas: between(t, 0, 2, "never shed")}
+		}
+		if oneIn(t, 12, "no queue") {
+			w.SQS = nil
+		}
+		w.Stopped = oneIn(t, 12, "stopped")
 		if oneIn(t, 10, "refused") {
 			w.Refusal = &Refusal{Unauthorized, "not admitted"}
 		}

@@ -264,6 +264,9 @@ func (u *universe) frozen(plan Plan, w Workload) (why string, sure bool) {
 	if w.Refusal != nil {
 		return w.Refusal.Sentence, true
 	}
+	if w.Stopped {
+		return "it was stopped", true
+	}
 	servers := u.readable(plan)
 	for i, d := range plan.Databases {
 		if !slices.ContainsFunc(w.Databases, func(use Use) bool { return use.Database == d.ID }) {

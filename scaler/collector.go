@@ -2,6 +2,7 @@ package scaler
 
 import (
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -71,7 +72,11 @@ var constraintGauges = []struct {
 		func(c policy.ConstraintPlan) int { return c.Granted },
 	},
 	{
-		describe("headroom_database_connections_budget", "Connections for governed pods: limit less reserve, others' high water and ghosts. Negative where more is held than fits.", constraintLabels),
+		describe("headroom_database_connections_pressure", "Connections kept free beside the reserve, while the limit is so full that it hides how many are turned away.", constraintLabels),
+		func(c policy.ConstraintPlan) int { return c.Pressure },
+	},
+	{
+		describe("headroom_database_connections_budget", "Connections for governed pods: limit less reserve, others' high water, ghosts and pressure. Negative where more is held than fits.", constraintLabels),
 		func(c policy.ConstraintPlan) int { return c.Budget },
 	},
 	{
@@ -91,6 +96,8 @@ var (
 		"Replicas that the workload is set to (spec.replicas).", workloadLabels)
 	gatedPods = describe("headroom_workload_gated_pods",
 		"Pods that wait at the scheduling gate.", workloadLabels)
+	oldestGated = describe("headroom_workload_oldest_gated_pod_timestamp_seconds",
+		"When the oldest of the pods that wait at the scheduling gate was created, in seconds since 1970.", workloadLabels)
 	grantedConnections = describe("headroom_workload_granted_connections",
 		"Connections that the workload's living pods may hold.", workloadLabels, databaseLabels)
 	declaredPerPod = describe("headroom_workload_declared_connections_per_pod",
@@ -113,7 +120,7 @@ func (c *PlanCollector) Describe(out chan<- *prometheus.Desc) {
 		out <- g.Desc
 	}
 	for _, d := range []*prometheus.Desc{
-		demandReplicas, ceilingReplicas, targetReplicas, currentReplicas, gatedPods, grantedConnections,
+		demandReplicas, ceilingReplicas, targetReplicas, currentReplicas, gatedPods, oldestGated, grantedConnections,
 		declaredPerPod, observedPerPod, messages, limited, workloadInfo, readingTimestamp,
 	} {
 		out <- d
@@ -164,6 +171,9 @@ func collectWorkload(out chan<- prometheus.Metric, d *Decision, w *policy.Worklo
 	if !because(w, policy.ReplicasUnknown) {
 		gauge(out, currentReplicas, float64(w.Replicas), namespace, name)
 		gauge(out, gatedPods, float64(w.Gated), namespace, name)
+		if _, since := Waiting(d, w.ID); !since.IsZero() {
+			gauge(out, oldestGated, float64(since.UnixNano())/1e9, namespace, name)
+		}
 	}
 	if Limits(w.Reason) {
 		gauge(out, limited, 1, namespace, name, string(w.Reason))
@@ -185,6 +195,21 @@ func collectWorkload(out chan<- prometheus.Metric, d *Decision, w *policy.Worklo
 		gauge(out, messages, float64(q.InFlight), namespace, name, "in_flight")
 		gauge(out, messages, float64(q.Delayed), namespace, name, "delayed")
 	}
+}
+
+// Waiting returns how many of a workload's pods wait at the scheduling gate, and
+// when the oldest of them was created, the zero time where none waits.
+func Waiting(d *Decision, id metrics.ID) (pods int, since time.Time) {
+	fleet, _ := d.Snapshot.Fleets[id].Last()
+	for _, p := range fleet.Pods {
+		if !p.Gated || p.Terminating || p.Finished {
+			continue
+		}
+		if pods++; since.IsZero() || p.CreatedAt.Before(since) {
+			since = p.CreatedAt
+		}
+	}
+	return pods, since
 }
 
 // Limits reports whether a reason keeps a target from following demand. A minimum

@@ -58,6 +58,10 @@ type SourcesOptions struct {
 	// FleetsChanged is received from when a fleet changed, and fleets are read at
 	// once; nil where nobody knows. It is drained until Close.
 	FleetsChanged <-chan struct{}
+	// Epoch returns the term in which this process leads, and since when whatever
+	// is read of fleets knows of every pod that an earlier leader let through: see
+	// leader.Term. It must not wait. nil never leads.
+	Epoch func() (epoch string, since time.Time, ok bool)
 	// Observe is told of every attempt to read, see [poll.Options].
 	Observe func(source, name string, began time.Time, duration time.Duration, err error)
 	// Refused is told of every reading in which a database refused our own login
@@ -147,6 +151,9 @@ func NewSources(options SourcesOptions) *Sources {
 	}
 	if options.Refused == nil {
 		options.Refused = func(metrics.ID) {}
+	}
+	if options.Epoch == nil {
+		options.Epoch = func() (string, time.Time, bool) { return "", time.Time{}, false }
 	}
 	changed := poll.NewSignal()
 	s := &Sources{
@@ -269,10 +276,18 @@ func loginsOf(set policy.Set, database metrics.ID) []Login {
 	return slices.Compact(logins)
 }
 
-// Snapshot returns the latest readings of a group.
+// Snapshot returns the latest readings of a group, and the term in which this
+// process led before they were looked at. The term is left out where the fleets
+// were read before its takeover was done: they may lack pods.
 func (s *Sources) Snapshot(g policy.Group) policy.Snapshot {
+	epoch, since, ok := s.options.Epoch()
 	held := s.held.Load()
+	fleets := held.fleets.reading()
+	if !ok || fleets.Began().Before(since) {
+		epoch = ""
+	}
 	out := policy.Snapshot{
+		Epoch:     epoch,
 		Databases: make(map[metrics.ID]metrics.Reading[metrics.Database], len(g.Databases)),
 		Queues:    make(map[metrics.ID]metrics.Reading[metrics.Queue], len(g.Workloads)),
 		Fleets:    make(map[metrics.ID]metrics.Reading[metrics.Fleet], len(g.Workloads)),
@@ -280,7 +295,6 @@ func (s *Sources) Snapshot(g policy.Group) policy.Snapshot {
 	for _, d := range g.Databases {
 		out.Databases[d.ID] = held.databases[d.ID].reading()
 	}
-	fleets := held.fleets.reading()
 	for _, w := range g.Workloads {
 		out.Queues[w.ID] = held.queues[w.ID].reading()
 		out.Fleets[w.ID] = fleetOf(fleets, w.ID)

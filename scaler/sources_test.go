@@ -232,3 +232,37 @@ func TestAFleetThatChangedIsReadAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A term is in a snapshot where this process led before the readings were looked
+// at, and where the fleets were read after everything was known.
+func TestTheTermOfASnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &systems{fleets: Fleets{Fleets: map[metrics.ID]metrics.Fleet{orders: {SpecReplicas: 3}}}}
+		leads, since := false, time.Now()
+		s := NewSources(SourcesOptions{Open: sys.open(), FleetInterval: time.Second, Epoch: func() (string, time.Time, bool) {
+			return "headroom-1_00000000", since, leads
+		}})
+		defer s.Close()
+		set := shop(orders)
+		wants := func(what, want string) {
+			t.Helper()
+			if got := s.Snapshot(group(set)).Epoch; got != want {
+				t.Errorf("%s: the term is %q, want %q", what, got, want)
+			}
+		}
+		leads = true
+		wants("before any reading", "")
+		s.Use(set)
+		synctest.Wait()
+		wants("read while it leads", "headroom-1_00000000")
+		leads = false
+		wants("it doesn't lead", "")
+		leads = true
+		since = time.Now().Add(time.Millisecond)
+		wants("read before its takeover was done", "")
+		again := time.NewTimer(2 * time.Second)
+		<-again.C
+		synctest.Wait()
+		wants("read after it", "headroom-1_00000000")
+	})
+}

@@ -1,6 +1,7 @@
 package scaler
 
 import (
+	"slices"
 	"time"
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/keda-headroom/headroom/internal/buildinfo"
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/policy"
 )
 
 // Telemetry counts what happens, for Prometheus. What was decided is not counted
@@ -24,6 +26,11 @@ type Telemetry struct {
 	awsRequests   *prometheus.CounterVec
 	policyReloads *prometheus.CounterVec
 	policies      policyCollector
+	podRequests   *prometheus.CounterVec
+	admissions    *prometheus.CounterVec
+	admissionWait *prometheus.HistogramVec
+	evictions     *prometheus.CounterVec
+	leader        prometheus.Gauge
 }
 
 // Values of the label result.
@@ -71,6 +78,27 @@ func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telem
 			Name: "headroom_policy_reloads_total",
 			Help: "Changes of policies that were read, by whether they took effect.",
 		}, []string{"result"}),
+		podRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "headroom_pod_requests_total",
+			Help: "Attempts to write to a pod or to take one away, by how they ended.",
+		}, []string{"action", "result"}),
+		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "headroom_admissions_total",
+			Help: "Pods that were let through the scheduling gate.",
+		}, workloadLabels),
+		admissionWait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "headroom_admission_wait_seconds",
+			Help:    "From a pod's creation until it was let through the scheduling gate.",
+			Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600},
+		}, workloadLabels),
+		evictions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "headroom_evictions_total",
+			Help: "Attempts to take a pod away, by why and how they ended.",
+		}, append(slices.Clone(workloadLabels), "reason", "result")),
+		leader: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "headroom_leader",
+			Help: "Whether this process leads: decides, and acts on pods.",
+		}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "headroom_build_info",
@@ -84,7 +112,7 @@ func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telem
 		t.policyReloads.WithLabelValues(r) // a rate needs the zero before the first
 	}
 	registerer.MustRegister(t.GRPC, t.reads, t.readDuration, t.planDuration, t.refusals, t.awsRequests,
-		t.policyReloads, &t.policies, info)
+		t.policyReloads, &t.policies, t.podRequests, t.admissions, t.admissionWait, t.evictions, t.leader, info)
 	return t
 }
 
@@ -106,6 +134,35 @@ func (t *Telemetry) Refused(database metrics.ID) {
 // AWSRequest notes one request to AWS and in one word how it ended.
 func (t *Telemetry) AWSRequest(service, operation, result string) {
 	t.awsRequests.WithLabelValues(service, operation, result).Inc()
+}
+
+// PodRequest notes one attempt to write to a pod or to take one away, and in one
+// word each what it was and how it ended.
+func (t *Telemetry) PodRequest(action, result string) {
+	t.podRequests.WithLabelValues(action, result).Inc()
+}
+
+// Admitted notes a pod that was let through the gate, and how long after its
+// creation; below 0 is not known.
+func (t *Telemetry) Admitted(workload metrics.ID, waited time.Duration) {
+	t.admissions.WithLabelValues(workload.Namespace, workload.Name).Inc()
+	if waited >= 0 {
+		t.admissionWait.WithLabelValues(workload.Namespace, workload.Name).Observe(waited.Seconds())
+	}
+}
+
+// Evicted notes one attempt to take a pod away, and in one word how it ended.
+func (t *Telemetry) Evicted(workload metrics.ID, reason policy.EvictionReason, result string) {
+	t.evictions.WithLabelValues(workload.Namespace, workload.Name, string(reason), result).Inc()
+}
+
+// Leader notes whether this process leads.
+func (t *Telemetry) Leader(leads bool) {
+	if leads {
+		t.leader.Set(1)
+	} else {
+		t.leader.Set(0)
+	}
 }
 
 // NewRecordingCollectors returns metrics of a recording: how many decisions could

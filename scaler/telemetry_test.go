@@ -30,11 +30,16 @@ func everything(now time.Time) *board {
 		Group: policy.Group{Databases: set.Databases, Workloads: set.Workloads},
 		Snapshot: policy.Snapshot{Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{
 			orders: metrics.Known(metrics.Queue{Visible: 180, InFlight: 20, Delayed: 3}, now),
+		}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{
+			orders: metrics.Known(metrics.Fleet{Pods: []metrics.Pod{
+				{UID: "1", CreatedAt: now.Add(-time.Hour)}, {UID: "2", CreatedAt: now.Add(-10 * time.Second), Gated: true},
+				{UID: "3", CreatedAt: now.Add(-20 * time.Second), Gated: true}, {UID: "4", CreatedAt: now.Add(-time.Minute), Gated: true, Terminating: true},
+			}}, now),
 		}},
 		Plan: policy.Plan{
 			At: now, Group: "platform/orders-db",
 			Databases: []policy.DatabasePlan{{ID: ordersDB, Server: "one", Constraints: []policy.ConstraintPlan{{
-				Name: "server", Limit: 97, Reserve: 10, Used: 60, Others: 20, OthersHighWater: 30, Ghosts: 2, Granted: 40, Departed: 5, Budget: 55, Free: 10,
+				Name: "server", Limit: 97, Reserve: 10, Used: 60, Others: 20, OthersHighWater: 30, Ghosts: 2, Granted: 40, Departed: 5, Pressure: 3, Budget: 55, Free: 10,
 			}}}},
 			Workloads: []policy.WorkloadPlan{{
 				ID: orders, Mode: policy.Target, Demand: policy.DemandPlan{Known: true, Backlog: 10, Raw: 10, Smoothed: 10},
@@ -63,6 +68,10 @@ func exercised(t *testing.T, b *board, now time.Time) *prometheus.Registry {
 	telemetry.Planned(100 * time.Microsecond)
 	telemetry.Refused(ordersDB)
 	telemetry.AWSRequest("sqs", "GetQueueAttributes", "ok")
+	telemetry.PodRequest("Admit", "ok")
+	telemetry.Admitted(orders, 3*time.Second)
+	telemetry.Evicted(orders, policy.Shed, "blocked")
+	telemetry.Leader(true)
 	telemetry.PoliciesRead([]PolicyStatus{{"shop", "orders", true}, {"", "invoices.yaml", false}}, false)
 
 	address, _, _ := serve(t, ServerOptions{State: b.State, Metrics: telemetry.GRPC})
@@ -139,7 +148,7 @@ func TestMetricsAreNamedAsIsCustom(t *testing.T) {
 func TestPlansAsMetrics(t *testing.T) {
 	now := time.Unix(1800000000, 0)
 	want := `
-# HELP headroom_database_connections_budget Connections for governed pods: limit less reserve, others' high water and ghosts. Negative where more is held than fits.
+# HELP headroom_database_connections_budget Connections for governed pods: limit less reserve, others' high water, ghosts and pressure. Negative where more is held than fits.
 # TYPE headroom_database_connections_budget gauge
 headroom_database_connections_budget{constraint="server",database="orders-db",database_namespace="platform"} 55
 # HELP headroom_database_connections_usable Connections that may be in use by policy: limit less reserve.
@@ -160,6 +169,9 @@ headroom_workload_limited{namespace="shop",reason="ConnectionBudget",workload="o
 headroom_workload_messages{namespace="shop",state="delayed",workload="order-workers"} 3
 headroom_workload_messages{namespace="shop",state="in_flight",workload="order-workers"} 20
 headroom_workload_messages{namespace="shop",state="visible",workload="order-workers"} 180
+# HELP headroom_workload_oldest_gated_pod_timestamp_seconds When the oldest of the pods that wait at the scheduling gate was created, in seconds since 1970.
+# TYPE headroom_workload_oldest_gated_pod_timestamp_seconds gauge
+headroom_workload_oldest_gated_pod_timestamp_seconds{namespace="shop",workload="order-workers"} 1.79999998e+09
 # HELP headroom_workload_observed_connections_per_pod Connections that the workload's pods are seen to hold.
 # TYPE headroom_workload_observed_connections_per_pod gauge
 headroom_workload_observed_connections_per_pod{database="orders-db",database_namespace="platform",namespace="shop",stat="max",workload="order-workers"} 5
@@ -175,8 +187,39 @@ headroom_workload_observed_connections_per_pod{database="orders-db",database_nam
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
 		"headroom_database_connections_budget", "headroom_database_connections_usable", "headroom_policy_valid",
 		"headroom_reading_timestamp_seconds", "headroom_workload_limited", "headroom_workload_messages",
-		"headroom_workload_observed_connections_per_pod"); err != nil {
+		"headroom_workload_observed_connections_per_pod", "headroom_workload_oldest_gated_pod_timestamp_seconds"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatWasDoneAsMetrics(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	telemetry := NewTelemetry(registry, buildinfo.Info{})
+	telemetry.Admitted(orders, 90*time.Second)
+	telemetry.Admitted(orders, -1) // created at nobody knows when
+	telemetry.Evicted(orders, policy.Swap, "ok")
+	telemetry.Leader(true)
+	telemetry.Leader(false)
+	want := `
+# HELP headroom_admissions_total Pods that were let through the scheduling gate.
+# TYPE headroom_admissions_total counter
+headroom_admissions_total{namespace="shop",workload="order-workers"} 2
+# HELP headroom_evictions_total Attempts to take a pod away, by why and how they ended.
+# TYPE headroom_evictions_total counter
+headroom_evictions_total{namespace="shop",reason="Swap",result="ok",workload="order-workers"} 1
+# HELP headroom_leader Whether this process leads: decides, and acts on pods.
+# TYPE headroom_leader gauge
+headroom_leader 0
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "headroom_admissions_total", "headroom_evictions_total", "headroom_leader"); err != nil {
+		t.Error(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := byName(families)["headroom_admission_wait_seconds"].GetMetric()[0].GetHistogram(); h.GetSampleCount() != 1 || h.GetSampleSum() != 90 {
+		t.Errorf("found %v", h)
 	}
 }
 

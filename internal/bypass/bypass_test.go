@@ -11,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -72,13 +71,15 @@ func annotate(key, value string) func(*bypass.Input) {
 
 const behaviorPath = "spec.advanced.horizontalPodAutoscalerConfig.behavior"
 
-// Every way by itself: what opens it, and what in its place does not.
-var ways = []struct {
+// way is one by itself: what opens it, and what in its place does not.
+type way struct {
 	code   bypass.Code
 	field  string
 	opens  func(in *bypass.Input)
 	closes func(in *bypass.Input) // nil where it is the fleet as it is
-}{
+}
+
+var ways = []way{
 	{bypass.NoTrigger, "spec.triggers", func(in *bypass.Input) { in.ScaledObject.Spec.Triggers = nil }, func(in *bypass.Input) {
 		in.ScaledObject.Spec.Triggers = []kedaapi.Trigger{{Type: "external", Metadata: map[string]string{"workloadFromEnv": "NAME"}}}
 	}},
@@ -180,12 +181,7 @@ var ways = []struct {
 	}, nil},
 }
 
-var jobWays = []struct {
-	code   bypass.Code
-	field  string
-	opens  func(in *bypass.Input)
-	closes func(in *bypass.Input)
-}{
+var jobWays = []way{
 	{bypass.NoTrigger, "spec.triggers", func(in *bypass.Input) { in.ScaledJob.Spec.Triggers = nil }, nil},
 	{bypass.OtherTrigger, "spec.triggers[1].type", func(in *bypass.Input) {
 		in.ScaledJob.Spec.Triggers = append(in.ScaledJob.Spec.Triggers, kedaapi.Trigger{Type: "aws-sqs-queue"})
@@ -220,7 +216,7 @@ func second(name, target string) kedaapi.ScaledObject {
 }
 
 func TestEveryWay(t *testing.T) {
-	tested := map[bypass.Code]bool{bypass.GateMissing: true} // has a test of its own
+	tested := map[bypass.Code]bool{}
 	try := func(t *testing.T, in *bypass.Input, change func(*bypass.Input), code bypass.Code, field string) {
 		t.Helper()
 		if change != nil {
@@ -241,19 +237,21 @@ func TestEveryWay(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	for i, w := range ways {
-		tested[w.code] = true
-		t.Run(fmt.Sprintf("%d %s", i, w.code), func(t *testing.T) {
-			try(t, closed(t), w.opens, w.code, w.field)
-			try(t, closed(t), w.closes, "", "")
-		})
-	}
-	for i, w := range jobWays {
-		tested[w.code] = true
-		t.Run(fmt.Sprintf("job %d %s", i, w.code), func(t *testing.T) {
-			try(t, closedJob(t), w.opens, w.code, w.field)
-			try(t, closedJob(t), w.closes, "", "")
-		})
+	for _, group := range []struct {
+		name  string
+		ways  []way
+		fleet func(t *testing.T) *bypass.Input
+	}{
+		{"", ways, closed}, {"job", jobWays, closedJob}, {"formula", formulaWays, closed}, {"unneeded", unneededWays, closed},
+		{"gate", gateWays, behind}, {"gate job", gateJobWays, behindJob}, {"argo", argoWays, argo}, {"gate argo", gateArgoWays, behindArgo},
+	} {
+		for i, w := range group.ways {
+			tested[w.code] = true
+			t.Run(strings.TrimSpace(fmt.Sprintf("%s %d %s", group.name, i, w.code)), func(t *testing.T) {
+				try(t, group.fleet(t), w.opens, w.code, w.field)
+				try(t, group.fleet(t), w.closes, "", "")
+			})
+		}
 	}
 	for _, rule := range bypass.Rules {
 		if !tested[rule.Code] {
@@ -291,20 +289,6 @@ func TestModes(t *testing.T) {
 	in := open(policy.Gate)
 	if found := bypass.Find(*in); len(found) == 0 || found[0].Code != bypass.GateMissing || found[0].Severity != policy.SeverityError || found[0].Object.Kind != "Deployment" {
 		t.Errorf("expected the missing gate first, found %v", found)
-	}
-	in.Deployment.Spec.Template.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: bypass.Gate}}
-	if found := bypass.Find(*in); len(found) != 0 {
-		t.Errorf("the gate closes every way, found %v", found)
-	}
-	in = open(policy.Gate)
-	in.Deployment.Spec.Template.Labels[bypass.GateLabel] = ""
-	if found := bypass.Find(*in); len(found) != 0 {
-		t.Errorf("the label asks for the gate, found %v", found)
-	}
-	in = closedJob(t)
-	in.Workload.Mode = policy.Gate
-	if found := bypass.Find(*in); len(found) != 1 || found[0].Code != bypass.GateMissing || found[0].Object.Kind != "ScaledJob" {
-		t.Errorf("expected the missing gate, found %v", found)
 	}
 }
 

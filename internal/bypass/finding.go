@@ -38,8 +38,10 @@ func (o Object) String() string { return o.Kind + " " + o.Namespace + "/" + o.Na
 // Code is what kind of way it is: stable, for machines.
 type Code string
 
-// The ways. An error means that the target binds nothing in normal operation, a
-// warning that it can be passed at times, or for a while.
+// The ways, and what stands in the way of the gate. An error means that nothing
+// binds in normal operation, or that no pod starts at all; a warning, that a target
+// can be passed at times or that pods wait for long. A note tells what follows from
+// a choice that is as good as another.
 const (
 	NoTrigger          Code = "NoTrigger"          // nothing asks Headroom (error)
 	OtherTrigger       Code = "OtherTrigger"       // the larger of two numbers wins (error)
@@ -68,7 +70,26 @@ const (
 	JobRollout         Code = "JobRollout"         // ending Jobs overlap with new ones
 	JobParallelism     Code = "JobParallelism"     // a Job of several pods
 	JobPodReplacement  Code = "JobPodReplacement"  // a pod is replaced before it has ended
+	CeilingAlone       Code = "CeilingAlone"       // a ceiling taken for a target (error)
+	CeilingUnused      Code = "CeilingUnused"      // a ceiling that caps nothing
+	TargetInFormula    Code = "TargetInFormula"    // a formula over what is capped already (note)
+	FormulaUnbounded   Code = "FormulaUnbounded"   // a formula that passes its ceiling (error)
+	FormulaNegative    Code = "FormulaNegative"    // a formula that asks for everything (error)
+	FormulaRefused     Code = "FormulaRefused"     // a formula that KEDA can't take (error)
+	BlueGreen          Code = "BlueGreen"          // two whole versions at once (error in mode Gate)
 	GateMissing        Code = "GateMissing"        // mode Gate, and pods that don't wait (error)
+	GateLabelValue     Code = "GateLabelValue"     // a label that asks for nothing (error)
+	GateNodeName       Code = "GateNodeName"       // a node chosen beforehand, and a gate (error)
+	GateUnneeded       Code = "GateUnneeded"       // pods that wait in another mode
+	GateUngoverned     Code = "GateUngoverned"     // pods that wait for ever (error)
+	RolloutSwaps       Code = "RolloutSwaps"       // a rollout that only moves by taking pods away
+	RolloutDeadline    Code = "RolloutDeadline"    // a rollout that counts as failed while it waits
+	OrderedReady       Code = "OrderedReady"       // one waiting pod stops all others
+	DisruptionBudget   Code = "DisruptionBudget"   // waiting pods count as disrupted
+	SeveralBudgets     Code = "SeveralBudgets"     // no pod can be evicted
+	JobNotShed         Code = "JobNotShed"         // a pod that can't be taken away
+	JobDeadline        Code = "JobDeadline"        // time that runs at the gate
+	LongGrace          Code = "LongGrace"          // connections that come back late (note)
 )
 
 // Rules describes every code in a few words.
@@ -103,5 +124,24 @@ var Rules = []struct {
 	{JobRollout, "Jobs that end overlap with new ones"},
 	{JobParallelism, "A Job has several pods"},
 	{JobPodReplacement, "A Job replaces a pod before it has ended"},
+	{CeilingAlone, "A ceiling is taken for a target"},
+	{CeilingUnused, "A formula leaves the ceiling out"},
+	{TargetInFormula, "A formula works on a target that is capped already"},
+	{FormulaUnbounded, "A formula asks for more than its ceiling"},
+	{FormulaNegative, "A formula falls below 0, which the HPA takes for everything"},
+	{FormulaRefused, "A formula that KEDA refuses"},
+	{BlueGreen, "A rollout runs two whole versions at once"},
 	{GateMissing, "Pods of a workload in mode Gate don't wait at the gate"},
+	{GateLabelValue, "The label that asks for the gate has another value than \"true\""},
+	{GateNodeName, "Pods with a gate have their node chosen beforehand"},
+	{GateUnneeded, "Pods wait at the gate in a mode that needs none"},
+	{GateUngoverned, "Pods wait at the gate, and no policy lets them through"},
+	{RolloutSwaps, "A rollout may end no pod, and only moves where Headroom takes pods away"},
+	{RolloutDeadline, "A rollout counts as failed while its pods wait"},
+	{OrderedReady, "One pod at the gate stops a StatefulSet"},
+	{DisruptionBudget, "A PodDisruptionBudget counts waiting pods as disrupted"},
+	{SeveralBudgets, "Several PodDisruptionBudgets match one pod, and none can be evicted"},
+	{JobNotShed, "A Job whose pods can't be shed"},
+	{JobDeadline, "A Job's deadline runs while its pods wait at the gate"},
+	{LongGrace, "Pods that are shed keep their connections for long"},
 }

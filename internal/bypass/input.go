@@ -7,7 +7,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/keda-headroom/headroom/internal/argoapi"
 	"github.com/keda-headroom/headroom/internal/kedaapi"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler/trigger"
@@ -17,28 +20,37 @@ import (
 const (
 	// Gate is the scheduling gate.
 	Gate = "keda-headroom.github.io/connections"
-	// GateLabel asks for the gate to be added to a pod.
+	// GateLabel asks for the gate to be added to a pod, with the value "true".
 	GateLabel = "keda-headroom.github.io/gate"
 )
 
-// Input is one fleet as its manifests have it. Exactly one of ScaledObject and
-// ScaledJob is set; everything else may be missing, and is then not judged.
+// Input is one fleet as its manifests have it. At most one of ScaledObject and
+// ScaledJob is set: where neither is, nothing of KEDA's scales the pods. Everything
+// else may be missing, and is then not judged.
 type Input struct {
 	// Workload is the policy that governs it. Where it is nil, the fleet counts as
 	// one in mode Target if a trigger of it asks Headroom, and else as none of ours.
 	Workload *policy.Workload
+	// Ungoverned says that every policy is known, and that none governs it.
+	Ungoverned bool
 
 	ScaledObject *kedaapi.ScaledObject
 	ScaledJob    *kedaapi.ScaledJob
 
-	// Deployment or StatefulSet is the ScaledObject's target.
+	// At most one of Deployment, StatefulSet and Rollout is set: the ScaledObject's
+	// target, or what runs the pods. Referred is the Deployment that a Rollout takes
+	// its template from, nil where it has one of its own.
 	Deployment  *appsv1.Deployment
 	StatefulSet *appsv1.StatefulSet
+	Rollout     *argoapi.Rollout
+	Referred    *appsv1.Deployment
 
-	// HPAs and ScaledObjects are those of the fleet's namespace; those that have
-	// nothing to do with the target, and KEDA's own HPA, may be among them.
-	HPAs          []autoscalingv2.HorizontalPodAutoscaler
-	ScaledObjects []kedaapi.ScaledObject
+	// HPAs, ScaledObjects and DisruptionBudgets are those of the fleet's namespace;
+	// those that have nothing to do with the target, and KEDA's own HPA, may be
+	// among them.
+	HPAs              []autoscalingv2.HorizontalPodAutoscaler
+	ScaledObjects     []kedaapi.ScaledObject
+	DisruptionBudgets []policyv1.PodDisruptionBudget
 
 	// Live says that the objects were read from a cluster: then its HPA is what
 	// KEDA made, and spec.replicas says nothing of who wrote it.
@@ -63,31 +75,48 @@ func Asks(t kedaapi.Trigger) bool {
 	return strings.Contains(host, "headroom")
 }
 
-// Find returns every way past the target that the fleet leaves open, in a stable
-// order; none for a fleet that is not governed, or is in mode Observe.
+// Find returns every way past the target that the fleet leaves open, and what
+// stands in the way of its gate, in a stable order; nothing for a fleet that is not
+// governed. In mode Observe there is no target to get past.
 func Find(in Input) []Finding {
 	f := finder{Input: in}
-	mode := policy.Target
-	switch {
-	case in.Workload != nil:
-		mode = in.Workload.Mode
-	case !slices.ContainsFunc(in.triggers(), Asks):
-		return nil
-	}
-	if mode == policy.Observe {
-		return nil
-	}
-	if mode == policy.Gate {
-		template := in.template()
-		if template == nil || gated(*template) {
-			return nil // what can't be seen is not blamed
+	if in.Workload == nil {
+		f.ungoverned()
+		if slices.ContainsFunc(in.Triggers(), Asks) {
+			f.ways()
 		}
-		f.gateMissing()
+		return f.found
+	}
+	mode := in.Workload.Mode
+	waiting := f.gate(mode)
+	if mode == policy.Observe {
+		return f.found
+	}
+	before := len(f.found)
+	f.ways()
+	if mode != policy.Gate {
+		return f.found
+	}
+	left := f.behindTheGate
+	if !waiting {
+		left = errorsOnly // that the gate is missing is what has to be put right
+	}
+	f.found = append(f.found[:before:before], left(f.found[before:])...)
+	f.rollout()
+	f.disruptionBudgets()
+	f.evictions()
+	return f.found
+}
+
+// ways looks for every way past a target.
+func (f *finder) ways() {
+	if f.ScaledObject == nil && f.ScaledJob == nil {
+		return // whoever sets the replicas is told nothing
 	}
 	f.triggers()
-	if in.ScaledJob != nil {
+	if f.ScaledJob != nil {
 		f.jobs()
-		return f.found
+		return
 	}
 	f.annotations()
 	f.modifiers()
@@ -97,17 +126,10 @@ func Find(in Input) []Finding {
 	f.restored()
 	f.others()
 	f.target()
-	return f.found
 }
 
-// gated reports whether pods of the template carry the gate, or ask for it.
-func gated(template corev1.PodTemplateSpec) bool {
-	_, labeled := template.Labels[GateLabel]
-	return labeled || slices.ContainsFunc(template.Spec.SchedulingGates, func(g corev1.PodSchedulingGate) bool { return g.Name == Gate })
-}
-
-// template returns that of the fleet's pods, nil where it is not known.
-func (in Input) template() *corev1.PodTemplateSpec {
+// Template returns that of the fleet's pods, nil where it is not known.
+func (in Input) Template() *corev1.PodTemplateSpec {
 	switch {
 	case in.ScaledJob != nil:
 		return &in.ScaledJob.Spec.JobTargetRef.Template
@@ -115,23 +137,114 @@ func (in Input) template() *corev1.PodTemplateSpec {
 		return &in.Deployment.Spec.Template
 	case in.StatefulSet != nil:
 		return &in.StatefulSet.Spec.Template
+	case in.Referred != nil:
+		return &in.Referred.Spec.Template
+	case in.Rollout != nil && in.Rollout.Spec.WorkloadRef == nil:
+		return &in.Rollout.Spec.Template
 	}
 	return nil
 }
 
-func (in Input) triggers() []kedaapi.Trigger {
-	if in.ScaledJob != nil {
-		return in.ScaledJob.Spec.Triggers
+// holder names what has the template of the fleet's pods, and where in it.
+func (in Input) holder() (Object, string) {
+	switch {
+	case in.ScaledJob != nil:
+		return in.object(), "spec.jobTargetRef.template"
+	case in.Referred != nil:
+		return named("Deployment", in.Referred.ObjectMeta), "spec.template"
 	}
-	return in.ScaledObject.Spec.Triggers
+	return in.runner(), "spec.template"
 }
 
-// object is what KEDA scales the fleet by.
-func (in Input) object() Object {
-	if in.ScaledJob != nil {
-		return Object{"ScaledJob", in.ScaledJob.Namespace, in.ScaledJob.Name}
+// holderLabels are those of what has the template, not of the template.
+func (in Input) holderLabels() map[string]string {
+	switch {
+	case in.ScaledJob != nil:
+		return in.ScaledJob.Labels
+	case in.Deployment != nil:
+		return in.Deployment.Labels
+	case in.StatefulSet != nil:
+		return in.StatefulSet.Labels
+	case in.Referred != nil:
+		return in.Referred.Labels
+	case in.Rollout != nil:
+		return in.Rollout.Labels
 	}
-	return Object{"ScaledObject", in.ScaledObject.Namespace, in.ScaledObject.Name}
+	return nil
+}
+
+// runner names what runs the pods: the ScaledObject's target.
+func (in Input) runner() Object {
+	switch {
+	case in.Deployment != nil:
+		return named("Deployment", in.Deployment.ObjectMeta)
+	case in.StatefulSet != nil:
+		return named("StatefulSet", in.StatefulSet.ObjectMeta)
+	case in.Rollout != nil:
+		return named("Rollout", in.Rollout.ObjectMeta)
+	}
+	return in.object()
+}
+
+func named(kind string, meta metav1.ObjectMeta) Object {
+	return Object{kind, meta.Namespace, meta.Name}
+}
+
+// Triggers returns the fleet's triggers.
+func (in Input) Triggers() []kedaapi.Trigger {
+	switch {
+	case in.ScaledJob != nil:
+		return in.ScaledJob.Spec.Triggers
+	case in.ScaledObject != nil:
+		return in.ScaledObject.Spec.Triggers
+	}
+	return nil
+}
+
+// object is what KEDA scales the fleet by, else what runs its pods.
+func (in Input) object() Object {
+	switch {
+	case in.ScaledJob != nil:
+		return named("ScaledJob", in.ScaledJob.ObjectMeta)
+	case in.ScaledObject != nil:
+		return named("ScaledObject", in.ScaledObject.ObjectMeta)
+	case in.Deployment != nil || in.StatefulSet != nil || in.Rollout != nil:
+		return in.runner()
+	}
+	return Object{}
+}
+
+// Name returns what KEDA scales the fleet by, else what runs its pods.
+func (in Input) Name() Object { return in.object() }
+
+// most returns how many replicas there are at most, and false where that is not
+// known.
+func (in Input) most() (int, bool) {
+	n, known := 0, true
+	replicas := func(r *int32) int {
+		if r == nil {
+			return 1
+		}
+		return int(*r)
+	}
+	switch {
+	case in.ScaledJob != nil:
+		n = in.ScaledJob.Max()
+	case in.ScaledObject != nil:
+		n = in.ScaledObject.Max()
+	case in.Deployment != nil:
+		n = replicas(in.Deployment.Spec.Replicas)
+	case in.StatefulSet != nil:
+		n = replicas(in.StatefulSet.Spec.Replicas)
+	case in.Rollout != nil:
+		n = replicas(in.Rollout.Spec.Replicas)
+	default:
+		known = false
+	}
+	if in.Workload != nil && in.Workload.MaxReplicas != nil && known {
+		n = min(n, *in.Workload.MaxReplicas)
+	}
+	return n, known
 }
 
 // finder collects what is found.
@@ -140,26 +253,20 @@ type finder struct {
 	found []Finding
 }
 
-// fails adds an error of the ScaledObject or ScaledJob, warns a warning.
+func (f *finder) add(code Code, severity policy.Severity, object Object, field, sentence, remedy string) {
+	f.found = append(f.found, Finding{code, severity, object, field, sentence, remedy})
+}
+
+// fails adds an error of the ScaledObject or ScaledJob, warns a warning, notes a
+// note.
 func (f *finder) fails(code Code, field, sentence, remedy string) {
-	f.found = append(f.found, Finding{code, policy.SeverityError, f.object(), field, sentence, remedy})
+	f.add(code, policy.SeverityError, f.object(), field, sentence, remedy)
 }
 
 func (f *finder) warns(code Code, field, sentence, remedy string) {
-	f.found = append(f.found, Finding{code, policy.SeverityWarning, f.object(), field, sentence, remedy})
+	f.add(code, policy.SeverityWarning, f.object(), field, sentence, remedy)
 }
 
-func (f *finder) gateMissing() {
-	object, field := f.object(), "spec.jobTargetRef.template.spec.schedulingGates"
-	switch {
-	case f.Deployment != nil:
-		object, field = Object{"Deployment", f.Deployment.Namespace, f.Deployment.Name}, "spec.template.spec.schedulingGates"
-	case f.StatefulSet != nil:
-		object, field = Object{"StatefulSet", f.StatefulSet.Namespace, f.StatefulSet.Name}, "spec.template.spec.schedulingGates"
-	}
-	f.found = append(f.found, Finding{
-		GateMissing, policy.SeverityError, object, field,
-		"the policy says mode Gate, but the pods carry no gate and start at once, whatever is free",
-		"add the scheduling gate " + Gate + ", or the label " + GateLabel + ` to the pod template where the admission policy is installed`,
-	})
+func (f *finder) notes(code Code, field, sentence, remedy string) {
+	f.add(code, policy.SeverityNote, f.object(), field, sentence, remedy)
 }

@@ -1,6 +1,7 @@
 package bypass
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -60,7 +61,7 @@ func (f *finder) anothers(hpa autoscalingv2.HorizontalPodAutoscaler) bool {
 func (f *finder) target() {
 	switch {
 	case f.Deployment != nil:
-		object := Object{"Deployment", f.Deployment.Namespace, f.Deployment.Name}
+		object := f.runner()
 		most := f.ScaledObject.Max()
 		if surge := MaxSurge(f.Deployment.Spec, most); surge > 0 {
 			f.found = append(f.found, Finding{
@@ -71,7 +72,39 @@ func (f *finder) target() {
 		}
 		f.applied(object, f.Deployment.Spec.Replicas)
 	case f.StatefulSet != nil:
-		f.applied(Object{"StatefulSet", f.StatefulSet.Namespace, f.StatefulSet.Name}, f.StatefulSet.Spec.Replicas)
+		f.applied(f.runner(), f.StatefulSet.Spec.Replicas)
+	case f.Rollout != nil:
+		f.argo()
+		f.applied(f.runner(), f.Rollout.Spec.Replicas)
+	}
+}
+
+// argo looks at how many pods a rollout of an Argo Rollout adds. Headroom reads it
+// by its scale subresource alone, which does not say.
+func (f *finder) argo() {
+	most, s := f.ScaledObject.Max(), f.Rollout.Spec.Strategy
+	surge, aside := RolloutSurge(s, most), scaledSurge(nil, most)
+	switch {
+	case s.BlueGreen != nil:
+		f.add(BlueGreen, policy.SeverityWarning, f.runner(), "spec.strategy.blueGreen",
+			fmt.Sprintf("a rollout runs the new version beside the whole old one: %d pods more for %d replicas, and Headroom sets aside the connections of %d", surge, most, aside),
+			"use canary with maxSurge: 0")
+	case surge > aside && s.Canary != nil && s.Canary.TrafficRouting != nil:
+		f.add(Surge, policy.SeverityWarning, f.runner(), "spec.strategy.canary.trafficRouting",
+			fmt.Sprintf("with trafficRouting the stable pods stay until the end: a rollout of %d replicas runs up to %d pods more, and Headroom sets aside the connections of %d", most, surge, aside),
+			"leave trafficRouting out, a queue has no traffic to route, or set dynamicStableScale: true")
+	case surge > aside:
+		f.add(Surge, policy.SeverityWarning, f.runner(), "spec.strategy.canary.maxSurge",
+			fmt.Sprintf("a rollout of %d replicas runs %d pods more, and Headroom, which can't see a Rollout's maxSurge, sets aside the connections of %d", most, surge, aside),
+			"set maxSurge to 0 and maxUnavailable to 1 or more")
+	case surge > 0:
+		f.add(Surge, policy.SeverityWarning, f.runner(), "spec.strategy.canary.maxSurge",
+			fmt.Sprintf("a rollout of %d replicas runs %d pods more. Headroom, which can't see a Rollout's maxSurge, sets aside the connections of %d all the time, so that the fleet gets fewer, and does not see pods that a rollout adds before its next look", most, surge, aside),
+			"set maxSurge to 0 and maxUnavailable to 1 or more; in mode Gate nothing is set aside")
+	case aside > 0:
+		f.add(Surge, policy.SeverityNote, f.runner(), "spec.strategy.canary.maxSurge",
+			fmt.Sprintf("a rollout adds no pod, but Headroom can't see a Rollout's maxSurge: of %d replicas it sets aside the connections of %d all the time, so that the fleet gets fewer", most, aside),
+			"nothing is set aside in mode Gate")
 	}
 }
 
@@ -92,11 +125,16 @@ func MaxSurge(d appsv1.DeploymentSpec, replicas int) int {
 	if d.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		return 0
 	}
-	surge := intstr.FromString("25%")
-	if d.Strategy.RollingUpdate != nil && d.Strategy.RollingUpdate.MaxSurge != nil {
-		surge = *d.Strategy.RollingUpdate.MaxSurge
+	if d.Strategy.RollingUpdate == nil {
+		return scaledSurge(nil, replicas)
 	}
-	n, err := intstr.GetScaledValueFromIntOrPercent(&surge, replicas, true)
+	return scaledSurge(d.Strategy.RollingUpdate.MaxSurge, replicas)
+}
+
+// scaledSurge is maxSurge of so many replicas, 25 % where it is left out.
+func scaledSurge(surge *intstr.IntOrString, replicas int) int {
+	quarter := intstr.FromString("25%")
+	n, err := intstr.GetScaledValueFromIntOrPercent(cmp.Or(surge, &quarter), replicas, true)
 	if err != nil {
 		return 0 // no API server takes it
 	}

@@ -72,6 +72,7 @@ users: [{name: test, user: {}}]
 var resources = map[string]string{
 	"ConfigMap": "configmaps", "Secret": "secrets", "Service": "services", "Deployment": "deployments", "StatefulSet": "statefulsets",
 	"DaemonSet": "daemonsets", "HorizontalPodAutoscaler": "horizontalpodautoscalers", "ScaledObject": "scaledobjects", "ScaledJob": "scaledjobs",
+	"Rollout": "rollouts", "PodDisruptionBudget": "poddisruptionbudgets",
 }
 
 // Add adds the objects of YAML documents. Policies are left out: they reach a

@@ -8,8 +8,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/keda-headroom/headroom/internal/argoapi"
 	"github.com/keda-headroom/headroom/internal/bypass"
 	"github.com/keda-headroom/headroom/internal/kedaapi"
 )
@@ -23,12 +25,16 @@ type Inventory struct {
 	StatefulSets  []appsv1.StatefulSet
 	DaemonSets    []appsv1.DaemonSet
 	Services      []corev1.Service
+	// Rollouts are Argo's.
+	Rollouts          []argoapi.Rollout
+	DisruptionBudgets []policyv1.PodDisruptionBudget
 	// Policies are the ConfigMaps that carry policies.
 	Policies []corev1.ConfigMap
 	// Live says that it was read from a cluster.
 	Live bool
-	// Missing says in words what the cluster does not have, such as KEDA.
-	Missing []string
+	// Missing says in words what the cluster does not have, such as KEDA, and
+	// Unread what may not be read there and can be done without.
+	Missing, Unread []string
 }
 
 // PolicyLabel marks the ConfigMaps that carry policies, with the value "true".
@@ -55,6 +61,10 @@ func (i *Inventory) Add(apiVersion, kind, namespace string, object []byte) (bypa
 		return add(&i.StatefulSets, kind, namespace, object)
 	case "apps/DaemonSet":
 		return add(&i.DaemonSets, kind, namespace, object)
+	case "argoproj.io/Rollout":
+		return add(&i.Rollouts, kind, namespace, object)
+	case "policy/PodDisruptionBudget":
+		return add(&i.DisruptionBudgets, kind, namespace, object)
 	case "/Service":
 		return add(&i.Services, kind, namespace, object)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/rest"
 
 	"github.com/keda-headroom/headroom/internal/bypass"
@@ -88,5 +89,57 @@ func TestFleets(t *testing.T) {
 	}
 	if len(fleets) != len(want) {
 		t.Errorf("expected %d fleets, found %d", len(want), len(fleets))
+	}
+}
+
+// What runs pods and no ScaledObject scales is governed by name or by labels.
+func TestUnscaled(t *testing.T) {
+	var in inventory.Inventory
+	add(t, &in, "keda.sh/v1alpha1", "ScaledObject", `{"metadata":{"name":"scaled"},"spec":{"scaleTargetRef":{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout","name":"scaled"}}}`)
+	add(t, &in, "argoproj.io/v1alpha1", "Rollout", `{"metadata":{"name":"scaled"},"spec":{"workloadRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"template"},"strategy":{"canary":{"trafficRouting":{"nginx":{"stableIngress":"a"}}}}}}`)
+	add(t, &in, "argoproj.io/v1alpha1", "Rollout", `{"metadata":{"name":"alone"},"spec":{"template":{"metadata":{"labels":{"app":"mail","tier":"back"}}}}}`)
+	add(t, &in, "apps/v1", "Deployment", `{"metadata":{"name":"template"},"spec":{"template":{"spec":{"nodeName":"a"}}}}`)
+	add(t, &in, "apps/v1", "Deployment", `{"metadata":{"name":"named"}}`)
+	add(t, &in, "apps/v1", "StatefulSet", `{"metadata":{"name":"named"}}`)
+	add(t, &in, "apps/v1", "StatefulSet", `{"metadata":{"name":"named","namespace":"billing"}}`)
+	add(t, &in, "policy/v1", "PodDisruptionBudget", `{"metadata":{"name":"b"},"spec":{"minAvailable":1}}`)
+	set := policy.Set{Workloads: []policy.Workload{
+		{ID: id("template")}, // the ScaledObject of its name, which there is not
+		{ID: id("scaled")},
+		{ID: id("w"), ScaleTarget: &policy.ScaleTarget{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "named"}},
+		{ID: id("mail"), PodSelector: map[string]string{"app": "mail"}},
+	}}
+	var got []string
+	for _, f := range append(in.Fleets(set), in.Unscaled(set)...) {
+		governed := "-"
+		if f.Workload != nil {
+			governed = f.Workload.ID.Name
+		}
+		got = append(got, fmt.Sprintf("%s: %s, budgets %d, template %t", inventory.Name(f), governed, len(f.DisruptionBudgets), inventory.Template(f) != nil))
+	}
+	want := []string{
+		"ScaledObject shop/scaled: scaled, budgets 1, template true",
+		"StatefulSet billing/named: -, budgets 0, template true",
+		"StatefulSet shop/named: w, budgets 1, template true",
+		"Rollout shop/alone: mail, budgets 1, template true",
+		"Deployment shop/named: -, budgets 1, template true",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if fleet := in.Fleets(set)[0]; fleet.Rollout == nil || fleet.Referred == nil || inventory.Template(fleet).Spec.NodeName != "a" || fleet.Rollout.Spec.Strategy.Canary.TrafficRouting == nil {
+		t.Errorf("the template of a Rollout may stand in a Deployment, found %+v", fleet)
+	}
+}
+
+// Argo is seldom installed, and what a gate does to disruption budgets is worth a
+// look but no permission.
+func TestWhatCanBeDoneWithout(t *testing.T) {
+	api := fakeapi.Start(t)
+	api.Absent = []string{"argoproj.io/rollouts"}
+	api.Forbidden = []string{"policy/poddisruptionbudgets"}
+	in, err := inventory.Read(t.Context(), &rest.Config{Host: api.URL}, "", inventory.Rollouts, inventory.DisruptionBudgets, inventory.Deployments)
+	if err != nil || len(in.Missing) != 0 || len(in.Unread) != 1 || in.Unread[0] != "poddisruptionbudgets.policy in all namespaces are not judged: that needs permission to list them" {
+		t.Errorf("%v, missing %q, unread %q", err, in.Missing, in.Unread)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/pager"
 
+	"github.com/keda-headroom/headroom/internal/argoapi"
 	"github.com/keda-headroom/headroom/internal/kedaapi"
 )
 
@@ -31,12 +32,17 @@ var (
 	StatefulSets  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
 	DaemonSets    = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
 	Services      = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	// Rollouts are Argo's, and DisruptionBudgets PodDisruptionBudgets. Both can be
+	// done without.
+	Rollouts          = schema.GroupVersionResource{Group: argoapi.Group, Version: argoapi.Version, Resource: "rollouts"}
+	DisruptionBudgets = schema.GroupVersionResource{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"}
 	// Policies are ConfigMaps with the label of policies; others are not read.
 	Policies = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 )
 
 // Read lists the resources of one namespace, or of all where it is "". What it
-// may not list is told all at once, with the permission that is missing.
+// may not list is told all at once, with the permission that is missing; what can
+// be done without, in Unread.
 func Read(ctx context.Context, config *rest.Config, namespace string, resources ...schema.GroupVersionResource) (Inventory, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
@@ -50,6 +56,9 @@ func Read(ctx context.Context, config *rest.Config, namespace string, resources 
 		case err == nil:
 		case apierrors.IsNotFound(err) && resource.Group == kedaapi.Group:
 			in.Missing = append(in.Missing, fmt.Sprintf("the cluster has no %s.%s: KEDA is not installed", resource.Resource, resource.Group))
+		case apierrors.IsNotFound(err) && resource == Rollouts: // most clusters have no Argo
+		case apierrors.IsForbidden(err) && (resource == Rollouts || resource == DisruptionBudgets):
+			in.Unread = append(in.Unread, fmt.Sprintf("%s%s are not judged: that needs permission to list them", name(resource), where(namespace)))
 		case apierrors.IsForbidden(err):
 			wrong = append(wrong, fmt.Errorf("expected permission to list %s%s: grant the verb list in a Role or ClusterRole: %w", name(resource), where(namespace), err))
 		default:
@@ -104,6 +113,7 @@ func (i *Inventory) take(resource schema.GroupVersionResource, u *unstructured.U
 	kinds := map[string]string{
 		"scaledobjects": "ScaledObject", "scaledjobs": "ScaledJob", "horizontalpodautoscalers": "HorizontalPodAutoscaler",
 		"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "services": "Service",
+		"rollouts": "Rollout", "poddisruptionbudgets": "PodDisruptionBudget",
 	}
 	_, _, err = i.Add(resource.GroupVersion().String(), kinds[resource.Resource], u.GetNamespace(), text)
 	if err != nil {

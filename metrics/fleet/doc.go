@@ -16,13 +16,16 @@
 //	      "minReplicas": 0,
 //	      "maxReplicas": 100,
 //	      "maxSurge": "25%",
+//	      "maxUnavailable": "25%",
+//	      "ordered": false,
 //	      "hpa": {"scaleDownToleranceMilli": 100, "scaleDownStabilization": "5m"},
-//	      "jobs": {"strategy": "custom", "running": 3, "pending": 1, "deduction": 2, "runningShare": 0.5},
+//	      "jobs": {"strategy": "custom", "running": 3, "pending": 1, "deduction": 2, "runningShare": 0.5, "disposable": true},
 //	      "pods": [
 //	        {
 //	          "uid": "0f5a…", "name": "order-workers-6d4cf56db6-x7vkq",
-//	          "address": "10.0.3.17", "createdAt": "2026-03-01T12:00:00Z",
-//	          "revision": 4, "ordinal": 0, "ready": true, "terminating": false,
+//	          "version": "81417", "epoch": "headroom-0_f3a9", "address": "10.0.3.17",
+//	          "createdAt": "2026-03-01T12:00:00Z", "revision": 4, "ordinal": 0,
+//	          "started": true, "ready": true, "terminating": false,
 //	          "finished": false, "gated": false, "otherGates": false,
 //	          "grant": {"platform/orders-db": 5}
 //	        }
@@ -32,10 +35,11 @@
 //	}
 //
 // The members mean what the fields of [metrics.Fleet], [metrics.HPA],
-// [metrics.Jobs] (of a ScaledJob only) and [metrics.Pod] say. specReplicas and statusReplicas of a fleet, and uid, name
-// and createdAt of a pod, are required: a count that is missing is not 0.
-// Everything else may be left out for its zero value. Numbers are whole and not
-// negative. maxSurge is a count or a percentage. scaleDownStabilization is a
+// [metrics.Jobs] (of a ScaledJob only) and [metrics.Pod] say. specReplicas and
+// statusReplicas of a fleet, and uid, name and createdAt of a pod, are required: a
+// count that is missing is not 0. Everything else may be left out for its zero
+// value; a version or an epoch that is given is not empty. Numbers are whole and
+// not negative. maxSurge and maxUnavailable are counts or percentages. scaleDownStabilization is a
 // duration such as "5m", or a number of nanoseconds, as encoding/json writes a
 // [metrics.Fleet]. Times are RFC 3339. Pods may come in any order; their uid is
 // unique in the document.

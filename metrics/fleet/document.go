@@ -51,16 +51,16 @@ type document struct {
 var (
 	fleetFields = fields{
 		required: []string{"specReplicas", "statusReplicas"},
-		optional: []string{"minReplicas", "maxReplicas", "maxSurge", "hpa", "jobs", "pods"},
+		optional: []string{"minReplicas", "maxReplicas", "maxSurge", "maxUnavailable", "ordered", "hpa", "jobs", "pods"},
 	}
 	jobsFields = fields{
 		required: []string{"running"},
-		optional: []string{"strategy", "pending", "deduction", "runningShare"},
+		optional: []string{"strategy", "pending", "deduction", "runningShare", "disposable"},
 	}
 	hpaFields = fields{optional: []string{"scaleDownToleranceMilli", "scaleDownStabilization"}}
 	podFields = fields{
 		required: []string{"uid", "name", "createdAt"},
-		optional: []string{"address", "revision", "ordinal", "gated", "otherGates", "ready", "terminating", "finished", "grant"},
+		optional: []string{"version", "epoch", "address", "revision", "ordinal", "gated", "otherGates", "ready", "started", "terminating", "finished", "grant"},
 	}
 )
 
@@ -82,6 +82,10 @@ func (d *document) readFleet(name string, at *place) {
 			fleet.MaxReplicas = d.count(at)
 		case "maxSurge":
 			fleet.MaxSurge = d.countOrPercent(at)
+		case "maxUnavailable":
+			fleet.MaxUnavailable = d.countOrPercent(at)
+		case "ordered":
+			fleet.Ordered = d.truth(at)
 		case "hpa":
 			fleet.HPA = d.readHPA(at)
 		case "jobs":
@@ -126,6 +130,8 @@ func (d *document) readJobs(at *place) *metrics.Jobs {
 			jobs.Deduction = d.count(at)
 		case "runningShare":
 			jobs.RunningShare = d.share(at)
+		case "disposable":
+			jobs.Disposable = d.truth(at)
 		}
 	})
 	return &jobs
@@ -139,6 +145,10 @@ func (d *document) readPod(at *place) metrics.Pod {
 			pod.UID = d.uid(at)
 		case "name":
 			pod.Name = d.text(at)
+		case "version":
+			pod.Version = d.text(at)
+		case "epoch":
+			pod.Epoch = d.text(at)
 		case "address":
 			pod.Address = d.address(at)
 		case "createdAt":
@@ -153,6 +163,8 @@ func (d *document) readPod(at *place) metrics.Pod {
 			pod.OtherGates = d.truth(at)
 		case "ready":
 			pod.Ready = d.truth(at)
+		case "started":
+			pod.Started = d.truth(at)
 		case "terminating":
 			pod.Terminating = d.truth(at)
 		case "finished":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,12 +39,12 @@ func TestTheDocumentInThePackageComment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[metrics.ID]metrics.Fleet{{Namespace: "shop", Name: "order-workers"}: {
-		SpecReplicas: 3, StatusReplicas: 2, MaxReplicas: 100, MaxSurge: intorpercent.Percent(25),
+		SpecReplicas: 3, StatusReplicas: 2, MaxReplicas: 100, MaxSurge: intorpercent.Percent(25), MaxUnavailable: intorpercent.Percent(25),
 		HPA:  metrics.HPA{ScaleDownToleranceMilli: 100, ScaleDownStabilization: 5 * time.Minute},
-		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 1, Deduction: 2, RunningShare: 0.5},
+		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 1, Deduction: 2, RunningShare: 0.5, Disposable: true},
 		Pods: []metrics.Pod{{
-			UID: "0f5a…", Name: "order-workers-6d4cf56db6-x7vkq", Address: "10.0.3.17", CreatedAt: noon,
-			Revision: 4, Ready: true, Grant: map[string]int{"platform/orders-db": 5},
+			UID: "0f5a…", Name: "order-workers-6d4cf56db6-x7vkq", Version: "81417", Epoch: "headroom-0_f3a9", Address: "10.0.3.17", CreatedAt: noon,
+			Revision: 4, Started: true, Ready: true, Grant: map[string]int{"platform/orders-db": 5},
 		}},
 	}}
 	if diff := cmp.Diff(want, got, same); diff != "" {
@@ -80,7 +81,7 @@ func fill(t *testing.T, value reflect.Value, n *int64) {
 		for i := range value.NumField() {
 			fill(t, value.Field(i), n)
 			if value.Type().Field(i).Name == "Address" {
-				value.Field(i).SetString(fmt.Sprintf("10.0.0.%d", *n))
+				value.Field(i).SetString(netip.AddrFrom4([4]byte{10, 0, byte(*n >> 8), byte(*n)}).String())
 			}
 		}
 	case reflect.Slice:
@@ -241,10 +242,17 @@ func TestMistakesAreNamed(t *testing.T) {
 		{fleetDocument(`"maxReplicas": "3"`), `.maxReplicas: expected a whole number from 0 to 2147483647, found "3"`},
 		{fleetDocument(`"maxReplicas": null`), ".maxReplicas: expected a whole number from 0 to 2147483647, found null"},
 		{fleetDocument(`"maxReplicas": 99999999999999999999`), "found 99999999999999999999"},
-		{fleetDocument(`"maxReplica": 3`), fleet + ".maxReplica: unknown field; expected one of hpa, jobs, maxReplicas, maxSurge, minReplicas, pods, specReplicas, statusReplicas"},
+		{fleetDocument(`"maxReplica": 3`), fleet + ".maxReplica: unknown field; expected one of hpa, jobs, maxReplicas, maxSurge, maxUnavailable, minReplicas, ordered, pods, specReplicas, statusReplicas"},
 		{fleetDocument(`"MaxReplicas": 3`), fleet + ".MaxReplicas: unknown field"},
 		{fleetDocument(`"maxSurge": -3`), fleet + `.maxSurge: expected a whole number of 0 or more, or a percentage such as "25%", found -3`},
 		{fleetDocument(`"maxSurge": null`), fleet + ".maxSurge: expected a whole number"},
+		{fleetDocument(`"maxUnavailable": "-1%"`), fleet + `.maxUnavailable: expected a whole number of 0 or more, or a percentage such as "25%", found "-1%"`},
+		{fleetDocument(`"ordered": "OrderedReady"`), fleet + `.ordered: expected true or false, found "OrderedReady"`},
+		{fleetDocument(`"jobs": {"running": 1, "disposable": 1}`), fleet + ".jobs.disposable: expected true or false, found 1"},
+		{podDocument(`"version": ""`), pod + `.version: expected a text that is not empty, found ""`},
+		{podDocument(`"version": 81417`), pod + ".version: expected a text that is not empty, found 81417"},
+		{podDocument(`"epoch": null`), pod + ".epoch: expected a text that is not empty, found null"},
+		{podDocument(`"started": "Running"`), pod + `.started: expected true or false, found "Running"`},
 		{fleetDocument(`"hpa": []`), fleet + ".hpa: expected an object, found an array"},
 		{fleetDocument(`"hpa": {"tolerance": 1}`), fleet + ".hpa.tolerance: unknown field; expected one of scaleDownStabilization, scaleDownToleranceMilli"},
 		{fleetDocument(`"hpa": {"scaleDownToleranceMilli": -1}`), fleet + ".hpa.scaleDownToleranceMilli: expected a whole number"},
@@ -260,7 +268,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{fleetDocument(`"hpa": [{"a": [1, {}]}], "pods": {"x": [[]], "y": {}}, "maxReplicas": {"a": {}}, "surge": [{}], "minReplicas": -1`),
 			fleet + ".hpa: expected an object, found an array\n" + fleet + ".pods: expected an array, found an object\n" +
 				fleet + ".maxReplicas: expected a whole number from 0 to 2147483647, found an object\n" + fleet + ".surge: unknown field; expected one of " +
-				"hpa, jobs, maxReplicas, maxSurge, minReplicas, pods, specReplicas, statusReplicas\n" + fleet + ".minReplicas: expected a whole number"},
+				"hpa, jobs, maxReplicas, maxSurge, maxUnavailable, minReplicas, ordered, pods, specReplicas, statusReplicas\n" + fleet + ".minReplicas: expected a whole number"},
 		{fleetDocument(`"minReplicas": 1, "minReplicas": [{"a": 1}], "maxReplicas": -2`),
 			fleet + ".minReplicas: expected it once, found it again\n" + fleet + ".maxReplicas: expected a whole number"},
 		{fleetDocument(`"pods": {}`), fleet + ".pods: expected an array, found an object"},
@@ -320,6 +328,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(fleetDocument(`"minReplicas": 1, "maxSurge": "25%", "hpa": {"scaleDownStabilization": "5m", "scaleDownToleranceMilli": 100}`)))
 	f.Add([]byte(podDocument(`"address": "10.0.0.1", "ready": true, "grant": {"a/b": 1, "a/c": 0}, "ordinal": 3, "revision": 9`)))
 	f.Add([]byte(podDocument(`"gated": true, "otherGates": false, "terminating": true, "finished": true`)))
+	f.Add([]byte(fleetDocument(`"maxUnavailable": "100%", "ordered": true, "jobs": {"running": 1, "disposable": true}`)))
+	f.Add([]byte(podDocument(`"version": "12", "epoch": "a_b", "started": true`)))
 	f.Add([]byte(fleetDocument(`"pods": [{}, null, {"uid": "u"}]`)))
 	f.Add([]byte(`{"fleets": {"a/b": {"specReplicas": -1}}} x`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -334,7 +344,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("accepted what is not JSON: %q", data)
 		}
 		for id, fleet := range fleets {
-			lowest := min(fleet.SpecReplicas, fleet.StatusReplicas, fleet.MinReplicas, fleet.MaxReplicas, fleet.MaxSurge.Number(),
+			lowest := min(fleet.SpecReplicas, fleet.StatusReplicas, fleet.MinReplicas, fleet.MaxReplicas, fleet.MaxSurge.Number(), fleet.MaxUnavailable.Number(),
 				fleet.HPA.ScaleDownToleranceMilli, int(fleet.HPA.ScaleDownStabilization))
 			for _, pod := range fleet.Pods {
 				lowest = min(lowest, pod.Ordinal, int(pod.Revision))

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/scale"
@@ -47,9 +48,11 @@ type Cluster struct {
 	tables           tables
 	probe            *probe
 	scales           scale.ScalesGetter
+	metadata         metadata.Interface
 	mapper           *restmapper.DeferredDiscoveryRESTMapper
 	changed          *poll.Signal
 	looked           atomic.Pointer[looked]
+	selections       selections
 	ran              atomic.Bool
 	end              context.CancelFunc
 }
@@ -87,6 +90,10 @@ func New(options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes: %w", err)
 	}
+	about, err := metadata.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes: %w", err)
+	}
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	typed, err := kubernetes.NewForConfigAndClient(config, client)
@@ -102,6 +109,7 @@ func New(options Options) (*Cluster, error) {
 		probe:            &probe{client: found.RESTClient(), alive: alive},
 		changed:          poll.NewSignal(),
 		mapper:           restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)),
+		metadata:         about,
 		end:              end,
 	}
 	c.scales, err = scale.NewForConfig(options.config(dialer), c.mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(found))

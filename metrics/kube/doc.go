@@ -3,7 +3,7 @@
 // A [Cluster] lists and watches what KEDA scales and what comes of it, keeps of
 // every object only the fields that are used, and makes a source of fleets of
 // that ([Cluster.Fleets], a fleet.Source for the pollers). Reading it is a look
-// into memory. Some 450 bytes are kept of a pod, by BenchmarkPods.
+// into memory. Some 490 bytes are kept of a pod, by BenchmarkPods.
 //
 //	cluster, err := kube.New(kube.Options{Config: config, Log: log})
 //	…
@@ -19,7 +19,8 @@
 //
 // # What a fleet is made of
 //
-// Bounds come from the ScaledObject. Replicas and maxSurge come from its target.
+// Bounds come from the ScaledObject. Replicas, maxSurge and maxUnavailable come
+// from its target.
 // Tolerance and stabilization come from the HPA as the API server has it, before
 // there is one from what KEDA is about to create. Pods belong to a fleet by who
 // controls them: a Deployment's ReplicaSets, a StatefulSet, a ScaledJob's Jobs. A
@@ -28,8 +29,21 @@
 // they or their ReplicaSets control, and those of their selector whose controller
 // is of no kind of Kubernetes' own.
 //
+// Where nothing of KEDA's scales a workload its target is named directly, and has no
+// bounds, or labels select its pods: then each pod of its namespace that has them
+// belongs to the fleet, whoever made it, and there are as many replicas as pods that
+// neither end nor have ended.
+//
 // Pods of a Deployment have the revision of their ReplicaSet, those of a
 // StatefulSet that of their ControllerRevision.
+//
+// # What the gate needs
+//
+// [Cluster.Pod] and [Cluster.Gated] tell what a patch of a pod has to know: version,
+// epoch, and where our gate stands among others'. A new leader compares
+// [Cluster.ListPods], which a quorum answers, with what the watch has shown
+// ([Cluster.Absent]) before it believes a reading. The signal of changes leaves out
+// what only gave a pod that isn't gated another version.
 //
 // # What may be missing
 //

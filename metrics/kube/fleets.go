@@ -3,22 +3,37 @@ package kube
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/keda-headroom/headroom/internal/kedaapi"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/metrics/fleet"
 )
 
-// Reference says by which object of its namespace KEDA scales a workload. Exactly
-// one of ScaledObject and ScaledJob is set.
+// Reference says by what the pods of a workload are found, in its own namespace.
+// Exactly one of the others is set.
 type Reference struct {
-	Workload     metrics.ID
+	Workload metrics.ID
+	// ScaledObject and ScaledJob are names of objects by which KEDA scales it.
 	ScaledObject string
 	ScaledJob    string
+	// Target has the pods, whoever scales it.
+	Target *Target
+	// PodSelector are labels that the pods have, whoever made them.
+	PodSelector map[string]string
 }
+
+// Target names an object with a scale subresource. All fields are set.
+type Target struct {
+	APIVersion string // "apps/v1"
+	Kind       string
+	Name       string
+}
+
+// unbounded is the most replicas of what nobody bounds.
+const unbounded = math.MaxInt32
 
 // Fleets returns a source of the workloads that references returns at the time of
 // each reading. It reads from memory, and fails where what is in memory may not
@@ -38,6 +53,9 @@ type source struct {
 type workload struct {
 	metrics.Fleet
 	pods func() []metrics.Pod
+	// alone is true where the number of its pods is the number of its replicas,
+	// since nobody else counts them.
+	alone bool
 }
 
 // Read returns the fleets of all workloads, or why one can't be known.
@@ -48,7 +66,9 @@ func (s *source) Read(ctx context.Context) (fleet.State, error) {
 	out := fleet.State{Fleets: map[metrics.ID]metrics.Fleet{}, Missing: map[metrics.ID]string{}}
 	found := map[metrics.ID]workload{}
 	l := newLooked()
-	for _, ref := range s.references() {
+	references := s.references()
+	s.selections.keep(selected(references), s.tables.pods.all)
+	for _, ref := range references {
 		w, err := s.find(ctx, ref, l)
 		if err != nil {
 			out.Missing[ref.Workload] = err.Error()
@@ -60,6 +80,10 @@ func (s *source) Read(ctx context.Context) (fleet.State, error) {
 	s.looked.Store(l)
 	for id, w := range found {
 		w.Pods = sorted(w.pods())
+		if w.alone {
+			w.SpecReplicas = living(w.Pods)
+			w.StatusReplicas = w.SpecReplicas
+		}
 		out.Fleets[id] = w.Fleet
 	}
 	return out, nil
@@ -67,13 +91,35 @@ func (s *source) Read(ctx context.Context) (fleet.State, error) {
 
 // find looks up a workload, all but its pods.
 func (s *source) find(ctx context.Context, ref Reference, l *looked) (workload, error) {
-	switch {
-	case ref.ScaledObject != "" && ref.ScaledJob == "":
-		return s.scaledObject(ctx, metrics.ID{Namespace: ref.Workload.Namespace, Name: ref.ScaledObject}, l)
-	case ref.ScaledJob != "" && ref.ScaledObject == "":
-		return s.scaledJob(metrics.ID{Namespace: ref.Workload.Namespace, Name: ref.ScaledJob}, l)
+	given := 0
+	for _, is := range []bool{ref.ScaledObject != "", ref.ScaledJob != "", ref.Target != nil, len(ref.PodSelector) > 0} {
+		if is {
+			given++
+		}
 	}
-	return workload{}, fmt.Errorf("expected a ScaledObject or a ScaledJob for %s, found %q and %q", ref.Workload, ref.ScaledObject, ref.ScaledJob)
+	in := ref.Workload.Namespace
+	switch {
+	case given != 1:
+		return workload{}, fmt.Errorf("expected one of a ScaledObject, a ScaledJob, a target and a selector of pods for %s, found %d of them", ref.Workload, given)
+	case ref.ScaledObject != "":
+		return s.scaledObject(ctx, metrics.ID{Namespace: in, Name: ref.ScaledObject}, l)
+	case ref.ScaledJob != "":
+		return s.scaledJob(metrics.ID{Namespace: in, Name: ref.ScaledJob}, l)
+	case ref.Target != nil:
+		return s.scaled(ctx, *ref.Target, in, l)
+	}
+	return s.alone(selectionOf(in, ref.PodSelector))
+}
+
+// selected returns what workloads select by labels.
+func selected(references []Reference) []selection {
+	var out []selection
+	for _, ref := range references {
+		if len(ref.PodSelector) > 0 {
+			out = append(out, selectionOf(ref.Workload.Namespace, ref.PodSelector))
+		}
+	}
+	return out
 }
 
 // needs returns why the API server doesn't show one of these kinds.
@@ -104,7 +150,7 @@ func (s *source) scaledObject(ctx context.Context, id metrics.ID, l *looked) (wo
 	l.at(t.hpas.kind, metrics.ID{Namespace: id.Namespace, Name: o.HPAName()})
 	kind, name := o.Target()
 	target := metrics.ID{Namespace: id.Namespace, Name: name}
-	w, err := s.target(ctx, o, kind, target, l)
+	w, err := s.target(ctx, o.Spec.ScaleTargetRef.APIVersion, kind, target, l)
 	if err != nil {
 		return workload{}, fmt.Errorf("%w (ScaledObject %s scales it)", err, id)
 	}
@@ -113,11 +159,58 @@ func (s *source) scaledObject(ctx context.Context, id metrics.ID, l *looked) (wo
 	return w, nil
 }
 
-// target looks up what a ScaledObject scales.
-func (s *source) target(ctx context.Context, o kedaapi.ScaledObject, kind string, id metrics.ID, l *looked) (workload, error) {
+// scaled looks up what has a workload's pods, where whoever scales it, if anybody,
+// is none of our business: it is free to move between no replicas and any number.
+func (s *source) scaled(ctx context.Context, t Target, namespace string, l *looked) (workload, error) {
+	if err := needs(s.tables.pods); err != nil {
+		return workload{}, err
+	}
+	w, err := s.target(ctx, t.APIVersion, t.Kind, metrics.ID{Namespace: namespace, Name: t.Name}, l)
+	if err != nil {
+		return workload{}, err
+	}
+	w.MaxReplicas = unbounded
+	return w, nil
+}
+
+// alone looks up pods that are selected by their labels. Each stands for itself:
+// as many as there are, are wanted.
+func (s *source) alone(w selection) (workload, error) {
+	t := &s.tables
+	if err := needs(t.pods); err != nil {
+		return workload{}, err
+	}
+	return workload{
+		Fleet: metrics.Fleet{MaxReplicas: unbounded},
+		alone: true,
+		pods: func() []metrics.Pod {
+			var pods []metrics.Pod
+			for _, key := range s.selections.of(w) {
+				if p, ok := t.pods.keyed(key); ok && w.selects(p) {
+					pods = append(pods, metric(p))
+				}
+			}
+			return pods
+		},
+	}, nil
+}
+
+// living counts the pods that neither end nor have ended.
+func living(pods []metrics.Pod) int {
+	n := 0
+	for _, p := range pods {
+		if !p.Terminating && !p.Finished {
+			n++
+		}
+	}
+	return n
+}
+
+// target looks up what has the pods. An apiVersion of "" is that of Deployments.
+func (s *source) target(ctx context.Context, apiVersion, kind string, id metrics.ID, l *looked) (workload, error) {
 	group := "apps"
-	if o.Spec.ScaleTargetRef.APIVersion != "" {
-		version, err := schema.ParseGroupVersion(o.Spec.ScaleTargetRef.APIVersion)
+	if apiVersion != "" {
+		version, err := schema.ParseGroupVersion(apiVersion)
 		if err != nil {
 			return workload{}, fmt.Errorf("%s %s: %w", kind, id, err)
 		}
@@ -133,7 +226,7 @@ func (s *source) target(ctx context.Context, o kedaapi.ScaledObject, kind string
 	if err := needs(t.replicaSets); err != nil {
 		return workload{}, err
 	}
-	return s.other(ctx, o.Spec.ScaleTargetRef.APIVersion, kind, id, l)
+	return s.other(ctx, apiVersion, kind, id, l)
 }
 
 func (s *source) deployment(id metrics.ID, l *looked) (workload, error) {
@@ -151,6 +244,7 @@ func (s *source) deployment(id metrics.ID, l *looked) (workload, error) {
 			SpecReplicas:   count(d.value.Spec.Replicas, 1),
 			StatusReplicas: max(int(d.value.Status.Replicas), 0),
 			MaxSurge:       maxSurge(d.value.Spec.Strategy),
+			MaxUnavailable: maxUnavailable(d.value.Spec.Strategy),
 		},
 		pods: s.byReplicaSets(d.uid, l),
 	}, nil
@@ -192,6 +286,8 @@ func (s *source) statefulSet(id metrics.ID, l *looked) (workload, error) {
 		Fleet: metrics.Fleet{
 			SpecReplicas:   count(set.value.Spec.Replicas, 1),
 			StatusReplicas: max(int(set.value.Status.Replicas), 0),
+			MaxUnavailable: setMaxUnavailable(set.value.Spec.UpdateStrategy),
+			Ordered:        ordered(set.value.Spec.PodManagementPolicy),
 		},
 		pods: func() []metrics.Pod {
 			var pods []metrics.Pod

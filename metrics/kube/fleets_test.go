@@ -59,7 +59,11 @@ func known(id metrics.ID) func(fleet.State, error) bool {
 	}
 }
 
-var compare = cmp.AllowUnexported(intorpercent.Value{})
+// compare leaves out versions, which are the server's own.
+var compare = cmp.Options{
+	cmp.AllowUnexported(intorpercent.Value{}),
+	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Version" }, cmp.Ignore()),
+}
 
 func TestADeploymentInMidRollout(t *testing.T) {
 	for _, lists := range []bool{false, true} {
@@ -73,11 +77,11 @@ func TestADeploymentInMidRollout(t *testing.T) {
 
 			early, late := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), time.Date(2026, 3, 1, 12, 1, 0, 0, time.UTC)
 			want := fleet.State{Missing: map[metrics.ID]string{}, Fleets: map[metrics.ID]metrics.Fleet{orders: {
-				SpecReplicas: 3, StatusReplicas: 4, MinReplicas: 1, MaxReplicas: 40, MaxSurge: intorpercent.Count(2),
+				SpecReplicas: 3, StatusReplicas: 4, MinReplicas: 1, MaxReplicas: 40, MaxSurge: intorpercent.Count(2), MaxUnavailable: intorpercent.Percent(25),
 				HPA: metrics.HPA{ScaleDownToleranceMilli: 25, ScaleDownStabilization: time.Minute},
 				Pods: []metrics.Pod{
-					{UID: "uid-a", Name: "a", Address: "10.0.0.1", CreatedAt: early, Revision: 9, Ready: true},
-					{UID: "uid-b", Name: "b", Address: "10.0.0.2", CreatedAt: early, Revision: 9, Ready: true},
+					{UID: "uid-a", Name: "a", Address: "10.0.0.1", CreatedAt: early, Revision: 9, Ready: true, Started: true},
+					{UID: "uid-b", Name: "b", Address: "10.0.0.2", CreatedAt: early, Revision: 9, Ready: true, Started: true},
 					{UID: "uid-c", Name: "c", CreatedAt: late, Revision: 10, Gated: true, OtherGates: true},
 				},
 			}}}
@@ -102,9 +106,9 @@ func TestADeploymentInMidRollout(t *testing.T) {
 				return err == nil && podsAre(s.Fleets[orders], "a", "c") && s.Fleets[orders].Pods[0].Finished
 			})
 			if diff := cmp.Diff([]metrics.Pod{
-				{UID: "uid-a", Name: "a", Address: "10.0.0.1", CreatedAt: early, Revision: 9, Terminating: true, Finished: true},
+				{UID: "uid-a", Name: "a", Address: "10.0.0.1", CreatedAt: early, Revision: 9, Started: true, Terminating: true, Finished: true},
 				{UID: "uid-c", Name: "c", CreatedAt: late, Revision: 10, OtherGates: true, Grant: map[string]int{"platform/orders-db": 5}},
-			}, state.Fleets[orders].Pods); diff != "" {
+			}, state.Fleets[orders].Pods, compare); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -128,11 +132,12 @@ func TestAStatefulSet(t *testing.T) {
 	got := eventually(t, c, c.Fleets(ordersByScaledObject), "the first reading", known(orders)).Fleets[orders]
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	want := metrics.Fleet{
-		SpecReplicas: 1, StatusReplicas: 2, MaxReplicas: 100, // no HPA yet: as the ScaledObject asks for it
+		SpecReplicas: 1, StatusReplicas: 2, MaxUnavailable: intorpercent.Count(1), Ordered: true,
+		MaxReplicas: 100, // no HPA yet: as the ScaledObject asks for it
 		Pods: []metrics.Pod{
-			{UID: "uid-0", Name: "orders-9", CreatedAt: at, Revision: 3, Ordinal: 9},
-			{UID: "uid-1", Name: "orders-10", CreatedAt: at, Revision: 4, Ordinal: 10},
-			{UID: "uid-2", Name: "orders-11", CreatedAt: at, Ordinal: 11},
+			{UID: "uid-0", Name: "orders-9", CreatedAt: at, Revision: 3, Ordinal: 9, Started: true},
+			{UID: "uid-1", Name: "orders-10", CreatedAt: at, Revision: 4, Ordinal: 10, Started: true},
+			{UID: "uid-2", Name: "orders-11", CreatedAt: at, Ordinal: 11, Started: true},
 		},
 	}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
@@ -143,7 +148,7 @@ func TestAStatefulSet(t *testing.T) {
 func TestAScaledJob(t *testing.T) {
 	server := newAPIServer(t)
 	server.set(scaledJobs, `{"metadata": {"namespace": "shop", "name": "order-jobs", "uid": "sj-1"}, "spec": {"minReplicaCount": 2, "maxReplicaCount": 30,
-		"jobTargetRef": {"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}}, "triggers": [],
+		"jobTargetRef": {"podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}, "template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}}, "triggers": [],
 		"scalingStrategy": {"strategy": "custom", "customScalingQueueLengthDeduction": 3, "customScalingRunningJobPercentage": "0.5"}}}`)
 	owner, label := controlled("keda.sh/v1alpha1", "ScaledJob", "sj-1"), `"labels": {"scaledjob.keda.sh/name": "order-jobs"}`
 	server.set(jobs,
@@ -165,10 +170,10 @@ func TestAScaledJob(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	want := metrics.Fleet{
 		SpecReplicas: 3, StatusReplicas: 3, MinReplicas: 2, MaxReplicas: 30,
-		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 2, Deduction: 3, RunningShare: 0.5},
+		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 2, Deduction: 3, RunningShare: 0.5, Disposable: true},
 		Pods: []metrics.Pod{
-			{UID: "uid-a", Name: "a", CreatedAt: at, Finished: true},
-			{UID: "uid-b", Name: "b", CreatedAt: at},
+			{UID: "uid-a", Name: "a", CreatedAt: at, Started: true, Finished: true},
+			{UID: "uid-b", Name: "b", CreatedAt: at, Started: true},
 			{UID: "uid-c", Name: "c", CreatedAt: at, Gated: true},
 		},
 	}

@@ -12,6 +12,9 @@ import (
 // by database, as JSON.
 const GrantAnnotation = ourPrefix + "grant"
 
+// EpochAnnotation is the leader's term that was last written on a gated pod.
+const EpochAnnotation = ourPrefix + "epoch"
+
 // ParseGrant reads the annotation's value: {"platform/orders-db": 5}. Its error
 // says what was expected.
 func ParseGrant(text string) (map[string]int, error) {

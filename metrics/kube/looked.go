@@ -51,21 +51,24 @@ func (c *Cluster) follow() {
 	ours := t.pods.changed
 	t.pods.changed = func(before, after *row[pod]) {
 		ours(before, after)
-		for _, r := range []*row[pod]{before, after} {
-			if r == nil || r.value.labels == nil {
-				continue
-			}
-			if l := c.looked.Load(); l != nil {
-				if _, ok := l.namespaces[r.namespace.Value()]; ok {
-					c.changed.Notify()
-				}
-			}
+		if c.selections.changed(before, after) || c.foreign(before) || c.foreign(after) {
+			c.changed.Notify()
 		}
 		if after != nil && after.value.problem != "" && (before == nil || before.value.problem != after.value.problem) {
 			c.log.Warn("the grant of a pod can't be read: it counts as never stamped",
 				"pod", after.key(), "annotation", GrantAnnotation, "problem", after.value.problem)
 		}
 	}
+}
+
+// foreign reports whether the last reading may have found a pod by its labels alone.
+func (c *Cluster) foreign(r *row[pod]) bool {
+	l := c.looked.Load()
+	if r == nil || !r.value.foreign || l == nil {
+		return false
+	}
+	_, ok := l.namespaces[r.namespace.Value()]
+	return ok
 }
 
 func told[T any](c *Cluster, t *table[T]) {

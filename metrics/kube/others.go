@@ -99,8 +99,8 @@ func (o *others) ask(ctx context.Context, apiVersion, kind string, id metrics.ID
 
 // other looks up a target by its scale subresource. Its pods are those that it or
 // a ReplicaSet of its controls, and those of its selector whose controller is of
-// a kind that Kubernetes doesn't have. How many pods its rollouts add isn't known:
-// as many as a Deployment's, unless it says otherwise.
+// a kind that Kubernetes doesn't have. How many pods its rollouts add or do without
+// isn't known: as many as those of a Deployment that doesn't say.
 func (s *source) other(ctx context.Context, apiVersion, kind string, id metrics.ID, l *looked) (workload, error) {
 	found, err := s.others.get(ctx, apiVersion, kind, id)
 	if err != nil {
@@ -117,12 +117,13 @@ func (s *source) other(ctx context.Context, apiVersion, kind string, id metrics.
 		Fleet: metrics.Fleet{
 			SpecReplicas:   max(int(found.Spec.Replicas), 0),
 			StatusReplicas: max(int(found.Status.Replicas), 0),
-			MaxSurge:       defaultMaxSurge,
+			MaxSurge:       rolloutDefault,
+			MaxUnavailable: rolloutDefault,
 		},
 		pods: func() []metrics.Pod {
 			pods := byReplicaSets()
-			for _, p := range s.tables.pods.index(labeled, id.Namespace) {
-				bySelector := !selected.Empty() && selected.Matches(labels.Set(p.value.labels))
+			for _, p := range s.tables.pods.index(byForeign, id.Namespace) {
+				bySelector := !selected.Empty() && selected.Matches(p.value.labels.Value())
 				if bySelector || p.controller.Value() == uid {
 					pods = append(pods, metric(p))
 				}

@@ -239,7 +239,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	mu.Lock()
 	refs = []Reference{{Workload: orders}}
 	mu.Unlock()
-	want("no reference", `expected a ScaledObject or a ScaledJob for shop/order-workers, found "" and ""`)
+	want("no reference", "expected one of a ScaledObject, a ScaledJob, a target and a selector of pods for shop/order-workers, found 0 of them")
 
 	for _, words := range []string{
 		`level=WARN msg="watching Kubernetes fails" kind=scaledobjects problem="the API server has no scaledobjects.keda.sh/v1alpha1: is KEDA installed?"`,

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -37,34 +38,48 @@ func TestPods(t *testing.T) {
 		"empty": {`{}`, pod{created: time.Time{}}},
 		"ready": {
 			`{"metadata": {"creationTimestamp": "2026-03-01T13:00:00+01:00", "labels": {"app": "a"}}, "status": {"phase": "Running", "podIP": "fd00::1", "conditions": [{"type": "Ready", "status": "True"}]}}`,
-			pod{created: at, phase: running, address: "fd00::1", ready: true},
+			pod{created: at, phase: running, address: "fd00::1", ready: true, labels: unique.Make[labelText]("app=a")},
 		},
 		"not ready":                 {`{"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}}`, pod{phase: running}},
-		"gated":                     {`{"spec": {"schedulingGates": [{"name": "keda-headroom.github.io/connections"}]}}`, pod{gated: true}},
-		"gated by another":          {`{"spec": {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}}`, pod{otherGates: true}},
+		"gated":                     {`{"spec": {"schedulingGates": [{"name": "keda-headroom.github.io/connections"}]}}`, pod{place: 1, gates: 1}},
+		"gated behind another":      {`{"spec": {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}, {"name": "keda-headroom.github.io/connections"}]}}`, pod{place: 2, gates: 2}},
+		"fenced":                    {`{"metadata": {"resourceVersion": "81417", "annotations": {"keda-headroom.github.io/epoch": "headroom-0_f3a9"}}}`, pod{version: "81417", epoch: unique.Make("headroom-0_f3a9")}},
+		"gated by another":          {`{"spec": {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}}`, pod{gates: 1}},
 		"being deleted":             {`{"metadata": {"deletionTimestamp": "2026-03-01T12:00:00Z"}}`, pod{terminating: true}},
 		"succeeded":                 {`{"status": {"phase": "Succeeded"}}`, pod{phase: succeeded}},
 		"failed":                    {`{"status": {"phase": "Failed"}}`, pod{phase: failed}},
-		"on a node that is away":    {`{"status": {"phase": "Unknown"}}`, pod{}},
+		"on a node that is away":    {`{"status": {"phase": "Unknown"}}`, pod{phase: lost}},
 		"granted":                   {`{"metadata": {"annotations": {"keda-headroom.github.io/grant": "{\"a/b\": 5, \"a/c\": 0}"}}}`, pod{grant: map[string]int{"a/b": 5, "a/c": 0}}},
 		"granted nothing":           {`{"metadata": {"annotations": {"keda-headroom.github.io/grant": "{}"}}}`, pod{grant: map[string]int{}}},
-		"of a StatefulSet":          {`{"metadata": {"labels": {"controller-revision-hash": "x-1"}, ` + controlled("apps/v1", "StatefulSet", "u") + `}}`, pod{revision: unique.Make("x-1")}},
-		"of a ReplicaSet":           {`{"metadata": {"labels": {"controller-revision-hash": "x-1"}, ` + controlled("apps/v1", "ReplicaSet", "u") + `}}`, pod{}},
-		"of another's StatefulSet":  {`{"metadata": {"labels": {"a": "b"}, ` + controlled("apps.kruise.io/v1", "StatefulSet", "u") + `}}`, pod{labels: map[string]string{"a": "b"}}},
-		"of a node":                 {`{"metadata": {"labels": {"a": "b"}, ` + controlled("v1", "Node", "u") + `}}`, pod{}},
+		"of a StatefulSet":          {`{"metadata": {"labels": {"controller-revision-hash": "x-1"}, ` + controlled("apps/v1", "StatefulSet", "u") + `}}`, pod{revision: unique.Make("x-1"), labels: unique.Make[labelText]("controller-revision-hash=x-1")}},
+		"of a ReplicaSet":           {`{"metadata": {"labels": {"controller-revision-hash": "x-1"}, ` + controlled("apps/v1", "ReplicaSet", "u") + `}}`, pod{labels: unique.Make[labelText]("controller-revision-hash=x-1")}},
+		"of another's StatefulSet":  {`{"metadata": {"labels": {"c": "", "a": "b"}, ` + controlled("apps.kruise.io/v1", "StatefulSet", "u") + `}}`, pod{foreign: true, labels: unique.Make[labelText]("a=b,c=")}},
+		"of a node":                 {`{"metadata": {"labels": {"a": "b"}, ` + controlled("v1", "Node", "u") + `}}`, pod{labels: unique.Make[labelText]("a=b")}},
 		"of a Job, with conditions": {`{"metadata": {` + controlled("batch/v1", "Job", "u") + `}, "status": {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]}}`, pod{conditions: []unique.Handle[string]{unique.Make("PodScheduled")}}},
 	} {
 		if test.want.revision == (unique.Handle[string]{}) {
 			test.want.revision = unique.Make("")
 		}
+		if test.want.epoch == (unique.Handle[string]{}) {
+			test.want.epoch = unique.Make("")
+		}
+		if test.want.labels == (unique.Handle[labelText]{}) {
+			test.want.labels = unique.Make(labelText(""))
+		}
 		got := podOf(decode[corev1.Pod](t, test.json))
-		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(pod{}), cmp.Comparer(func(a, b unique.Handle[string]) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(pod{}), cmp.Comparer(func(a, b unique.Handle[string]) bool { return a == b }), cmp.Comparer(func(a, b unique.Handle[labelText]) bool { return a == b })); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	finished := metric(&row[pod]{name: "a", uid: "b", value: pod{phase: failed, address: "10.0.0.1"}})
+	finished := metric(&row[pod]{name: "a", uid: "b", value: podOf(decode[corev1.Pod](t, `{"status": {"phase": "Failed", "podIP": "10.0.0.1"}}`))})
 	if finished.Holds() || finished.Name != "a" || finished.UID != "b" {
 		t.Errorf("a failed pod: %+v", finished)
+	}
+	for phase, want := range map[string]bool{"": false, "Pending": false, "Running": true, "Succeeded": true, "Failed": true, "Unknown": true, "New": true} {
+		got := metric(&row[pod]{value: podOf(decode[corev1.Pod](t, fmt.Sprintf(`{"status": {"phase": %q}}`, phase)))})
+		if got.Started != want {
+			t.Errorf("a pod in phase %q: started is %v, want %v", phase, got.Started, want)
+		}
 	}
 }
 
@@ -99,19 +114,64 @@ func FuzzGrant(f *testing.F) {
 	})
 }
 
-func TestMaxSurge(t *testing.T) {
-	for text, want := range map[string]intorpercent.Value{
-		`{}`:                        intorpercent.Percent(25),
-		`{"type": "RollingUpdate"}`: intorpercent.Percent(25),
-		`{"type": "Recreate"}`:      {},
-		`{"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0}}`:      {},
-		`{"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3}}`:      intorpercent.Count(3),
-		`{"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%"}}`: intorpercent.Percent(100),
-		`{"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "odd"}}`:  intorpercent.Percent(25),
+func TestRollouts(t *testing.T) {
+	quarter, all := intorpercent.Percent(25), intorpercent.Percent(100)
+	for text, want := range map[string]struct{ surge, unavailable intorpercent.Value }{
+		`{}`:                        {quarter, quarter},
+		`{"type": "RollingUpdate"}`: {quarter, quarter},
+		`{"type": "Recreate"}`:      {unavailable: all},
+		`{"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0}}`:                              {unavailable: quarter},
+		`{"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 0}}`:         {surge: intorpercent.Count(3)},
+		`{"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 2}}`:    {all, intorpercent.Count(2)},
+		`{"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "odd", "maxUnavailable": "50%"}}`: {quarter, intorpercent.Percent(50)},
 	} {
-		if got := maxSurge(*decode[appsv1.DeploymentStrategy](t, text)); got != want {
-			t.Errorf("%s: got %v, want %v", text, got, want)
+		strategy := *decode[appsv1.DeploymentStrategy](t, text)
+		if surge, unavailable := maxSurge(strategy), maxUnavailable(strategy); surge != want.surge || unavailable != want.unavailable {
+			t.Errorf("%s: got %v and %v, want %v", text, surge, unavailable, want)
 		}
+	}
+	for text, want := range map[string]intorpercent.Value{
+		`{}`: intorpercent.Count(1),
+		`{"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}`:          intorpercent.Count(1),
+		`{"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "30%"}}`: intorpercent.Percent(30),
+		`{"type": "OnDelete"}`: {},
+	} {
+		if got := setMaxUnavailable(*decode[appsv1.StatefulSetUpdateStrategy](t, text)); got != want {
+			t.Errorf("a StatefulSet with %s: got %v, want %v", text, got, want)
+		}
+	}
+	for policy, want := range map[appsv1.PodManagementPolicyType]bool{"": true, "OrderedReady": true, "Parallel": false} {
+		if got := ordered(policy); got != want {
+			t.Errorf("podManagementPolicy %q: ordered is %v, want %v", policy, got, want)
+		}
+	}
+}
+
+// TestWhatAnEvictionDoesToAJob has the rules of podFailurePolicy in the order in
+// which they are tried.
+func TestWhatAnEvictionDoesToAJob(t *testing.T) {
+	const ignored = `{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}`
+	for rules, want := range map[string]bool{
+		``:      false,
+		ignored: true,
+		`{"action": "Ignore", "onPodConditions": [{"type": "ConfigIssue"}, {"type": "DisruptionTarget", "status": "True"}]}`: true,
+		`{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "False"}]}`:                         false,
+		`{"action": "Count", "onPodConditions": [{"type": "DisruptionTarget"}]}, ` + ignored:                                 false,
+		// The example of Kubernetes' own documentation: an exit code that is a bug.
+		`{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}, ` + ignored:               true,
+		`{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42, 143]}}, ` + ignored:          false,
+		`{"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [1]}}, ` + ignored:             false,
+		`{"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [130, 137, 143]}}, ` + ignored: true,
+		`{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [143]}}, ` + ignored:               true,
+		`{"action": "FailJob", "onPodConditions": [{"type": "ConfigIssue"}]}, ` + ignored:                    true,
+	} {
+		policy := decode[batchv1.PodFailurePolicy](t, `{"rules": [`+rules+`]}`)
+		if got := disposable(policy); got != want {
+			t.Errorf("rules %s: disposable is %v, want %v", rules, got, want)
+		}
+	}
+	if disposable(nil) {
+		t.Error("a Job without podFailurePolicy counts evicted pods as failed")
 	}
 }
 

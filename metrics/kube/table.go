@@ -48,8 +48,10 @@ type table[T any] struct {
 	expected any
 	rows     cache.Indexer
 	project  func(object any) (T, error)
-	// changed is told of each row that came, went or became another. It is set
-	// before the table is used.
+	// same reports whether a row became another that is as good. Like changed it is
+	// set before the table is used.
+	same func(before, after *row[T]) bool
+	// changed is told of each row that came, went or became another.
 	changed func(before, after *row[T])
 }
 
@@ -57,6 +59,7 @@ type table[T any] struct {
 // of the type that expected has.
 func newTable[T any](w *watched, expected any, project func(object any) (T, error), indexers cache.Indexers) *table[T] {
 	t := &table[T]{watched: w, expected: expected, project: project, changed: func(_, _ *row[T]) {}}
+	t.same = func(before, after *row[T]) bool { return reflect.DeepEqual(before, after) }
 	all := cache.Indexers{byController: func(object any) ([]string, error) {
 		if uid := object.(*row[T]).controller.Value(); uid != "" {
 			return []string{uid}, nil
@@ -118,7 +121,7 @@ func (t *table[T]) Add(object any) error {
 	if err := t.rows.Update(after); err != nil {
 		return err
 	}
-	if before == nil || !reflect.DeepEqual(before, after) {
+	if before == nil || !t.same(before, after) {
 		t.changed(before, after)
 	}
 	return nil
@@ -161,7 +164,7 @@ func (t *table[T]) Replace(objects []any, version string) error {
 		rows = append(rows, after)
 		before := gone[after.key()]
 		delete(gone, after.key())
-		if before == nil || !reflect.DeepEqual(before, after) {
+		if before == nil || !t.same(before, after) {
 			changes = append(changes, change{before, after})
 		}
 	}
@@ -183,7 +186,12 @@ func (t *table[T]) Resync() error { return nil }
 
 // get returns a row by its name.
 func (t *table[T]) get(namespace, name string) (*row[T], bool) {
-	found, ok, err := t.rows.GetByKey(namespace + "/" + name)
+	return t.keyed(namespace + "/" + name)
+}
+
+// keyed returns a row by its key.
+func (t *table[T]) keyed(key string) (*row[T], bool) {
+	found, ok, err := t.rows.GetByKey(key)
 	if err != nil || !ok {
 		return nil, false
 	}

@@ -22,11 +22,12 @@ import (
 )
 
 // byScaledJob is the index of Jobs by the ScaledJob that KEDA counts them for,
-// "namespace/name"; labeled that of pods by namespace, where their labels are
-// kept.
+// "namespace/name"; byForeign that of pods by namespace, where their labels alone
+// lead to them; byGate that of pods with our gate.
 const (
 	byScaledJob = "scaledjob"
-	labeled     = "labeled"
+	byForeign   = "foreign"
+	byGate      = "gate"
 )
 
 // tables are all objects that are kept.
@@ -115,9 +116,14 @@ func newTables(typed kubernetes.Interface, untyped dynamic.Interface, log *slog.
 			&appsv1.ControllerRevision{}, typedAs(controllerRevisionOf), nil),
 		jobs: newTable(watchedBy("batch", "jobs", typed.BatchV1().Jobs(""), log),
 			&batchv1.Job{}, typedAs(jobOf), cache.Indexers{byScaledJob: jobsByScaledJob}),
-		pods: newTable(watchedBy("", "pods", typed.CoreV1().Pods(""), log),
-			&corev1.Pod{}, typedAs(podOf), cache.Indexers{labeled: podsWithLabels}),
+		pods: newPodTable(watchedBy("", "pods", typed.CoreV1().Pods(""), log)),
 	}
+}
+
+func newPodTable(w *watched) *table[pod] {
+	t := newTable(w, &corev1.Pod{}, typedAs(podOf), cache.Indexers{byForeign: foreignPods, byGate: gatedPods})
+	t.same = samePod
+	return t
 }
 
 // kedaObject is an object of KEDA's without anything in it.

@@ -10,8 +10,8 @@ import (
 	"github.com/keda-headroom/headroom/internal/intorpercent"
 )
 
-// defaultMaxSurge is maxSurge of a Deployment that doesn't say.
-var defaultMaxSurge = intorpercent.Percent(25)
+// rolloutDefault is maxSurge and maxUnavailable of a Deployment that doesn't say.
+var rolloutDefault = intorpercent.Percent(25)
 
 // deploymentOf keeps of a Deployment its replicas, how it is rolled out, and
 // whether its pods are gated.
@@ -39,21 +39,57 @@ func statefulSetOf(s *appsv1.StatefulSet) appsv1.StatefulSet {
 
 // maxSurge returns how many pods a rollout may add.
 func maxSurge(s appsv1.DeploymentStrategy) intorpercent.Value {
-	if s.Type == appsv1.RecreateDeploymentStrategyType {
+	switch {
+	case s.Type == appsv1.RecreateDeploymentStrategyType:
 		return intorpercent.Value{}
+	case s.RollingUpdate == nil:
+		return rolloutDefault
 	}
-	if s.RollingUpdate == nil || s.RollingUpdate.MaxSurge == nil {
-		return defaultMaxSurge
+	return rolloutShare(s.RollingUpdate.MaxSurge)
+}
+
+// maxUnavailable returns how many pods a rollout may do without: all of them where
+// it begins by taking the old ones away.
+func maxUnavailable(s appsv1.DeploymentStrategy) intorpercent.Value {
+	switch {
+	case s.Type == appsv1.RecreateDeploymentStrategyType:
+		return intorpercent.Percent(100)
+	case s.RollingUpdate == nil:
+		return rolloutDefault
 	}
-	surge := *s.RollingUpdate.MaxSurge
-	if surge.Type == intstr.Int {
-		return intorpercent.Count(max(surge.IntValue(), 0))
+	return rolloutShare(s.RollingUpdate.MaxUnavailable)
+}
+
+// rolloutShare reads a number or percentage of a Deployment's strategy.
+func rolloutShare(given *intstr.IntOrString) intorpercent.Value {
+	switch {
+	case given == nil:
+		return rolloutDefault
+	case given.Type == intstr.Int:
+		return intorpercent.Count(max(given.IntValue(), 0))
 	}
-	parsed, err := intorpercent.Parse(surge.StrVal)
+	parsed, err := intorpercent.Parse(given.StrVal)
 	if err != nil || !parsed.IsPercent() {
-		return defaultMaxSurge // the API server lets nothing else through
+		return rolloutDefault // the API server lets nothing else through
 	}
 	return parsed
+}
+
+// setMaxUnavailable returns how many pods a StatefulSet's rollout may do without:
+// one, unless it says otherwise; none where somebody else has to delete them.
+func setMaxUnavailable(s appsv1.StatefulSetUpdateStrategy) intorpercent.Value {
+	switch {
+	case s.Type == appsv1.OnDeleteStatefulSetStrategyType:
+		return intorpercent.Value{}
+	case s.RollingUpdate == nil || s.RollingUpdate.MaxUnavailable == nil:
+		return intorpercent.Count(1)
+	}
+	return rolloutShare(s.RollingUpdate.MaxUnavailable)
+}
+
+// ordered reports whether a StatefulSet starts its pods one after the other.
+func ordered(policy appsv1.PodManagementPolicyType) bool {
+	return policy != appsv1.ParallelPodManagement
 }
 
 // replicaSetOf keeps of a ReplicaSet its revision.

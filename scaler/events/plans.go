@@ -23,10 +23,13 @@ type workload struct {
 	above         episode
 	underdeclared map[metrics.ID]*episode
 	most          map[metrics.ID]int
+
+	pods pods
 }
 
 // follow tells what is new in a state.
 func (p *Publisher) follow(state *scaler.State) {
+	outcomes := p.takeOutcomes()
 	workloads, databases := map[metrics.ID]*workload{}, map[metrics.ID]*episode{}
 	for i := range state.Decisions {
 		d := &state.Decisions[i]
@@ -51,6 +54,7 @@ func (p *Publisher) follow(state *scaler.State) {
 			workloads[w.ID] = before
 			if about, ok := p.options.Workload(of); ok {
 				before.follow(p, state.At, about, of, d, w)
+				before.pods.follow(p, state.At, about, d, w, outcomes[w.ID])
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/gate"
 )
 
 // Reasons of events.
@@ -25,6 +26,13 @@ const (
 	PolicyAccepted           = "PolicyAccepted"
 	PolicyRejected           = "PolicyRejected"
 	PolicyConflict           = "PolicyConflict"
+
+	WaitingForConnections        = "WaitingForConnections"
+	ConnectionsReserved          = "ConnectionsReserved"
+	EvictedToFreeConnections     = "EvictedToFreeConnections"
+	EvictionBlocked              = "EvictionBlocked"
+	PodsReadyTimeout             = "PodsReadyTimeout"
+	RolloutWaitingForConnections = "RolloutWaitingForConnections"
 )
 
 // What an event says was done.
@@ -32,6 +40,8 @@ const (
 	actionDecide = "Decide"
 	actionRead   = "Read"
 	actionJudge  = "Judge"
+	actionAdmit  = "Admit"
+	actionEvict  = "Evict"
 )
 
 // Bounds of what is told.
@@ -67,6 +77,7 @@ type Publisher struct {
 	mu        sync.Mutex
 	documents map[string]judged // by place of the input
 	described map[metrics.ID]*corev1.ObjectReference
+	outcomes  []gate.Outcome // not told yet
 
 	// Used by follow alone.
 	workloads map[metrics.ID]*workload

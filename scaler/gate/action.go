@@ -43,9 +43,10 @@ type Action struct {
 	// CreatedAt is when the pod was made, the zero time where that isn't known.
 	CreatedAt time.Time
 
-	// Reason and Sentence say why a pod is taken away.
-	Reason   policy.EvictionReason
+	// Sentence says why in words: of an eviction its own, else the decision for the
+	// workload. Reason is the reason for an eviction.
 	Sentence string
+	Reason   policy.EvictionReason
 	// IgnoreDisruptionBudgets deletes the pod where a PodDisruptionBudget refuses
 	// its eviction.
 	IgnoreDisruptionBudgets bool
@@ -64,7 +65,7 @@ func Actions(p policy.Plan, s policy.Snapshot) []Action {
 			continue
 		}
 		pods := podsOf(s, w.ID)
-		base := Action{Workload: w.ID, Term: s.Epoch, Planned: p.At}
+		base := Action{Workload: w.ID, Term: s.Epoch, Planned: p.At, Sentence: w.Sentence}
 		for _, stamp := range w.Stamps {
 			a := base
 			a.Kind, a.Name, a.UID, a.Epoch = Stamp, stamp.Name, stamp.UID, stamp.Epoch

@@ -39,7 +39,9 @@ type Options struct {
 	// Done is told what became of each attempt, one after the other. It must not
 	// wait. nil tells nobody.
 	Done func(Outcome)
-	// Log gets a line at debug for each attempt. nil logs nothing.
+	// Log gets a line at info for each eviction and each second's admissions of a
+	// workload, one at warn for what is refused, and at debug the rest. nil logs
+	// nothing.
 	Log *slog.Logger
 
 	// RequestTimeout, PatchRate, EvictionRate and Concurrency are the defaults
@@ -56,6 +58,7 @@ type Actor struct {
 	last               map[string]Attempt // by UID of the pod; used by Run alone
 	underWay           int
 	ended              chan Outcome
+	journal            *journal
 }
 
 // New returns an actor that has done nothing yet.
@@ -84,6 +87,7 @@ func New(options Options) *Actor {
 		evictions: rate.NewLimiter(rate.Limit(options.EvictionRate), options.EvictionRate),
 		last:      map[string]Attempt{},
 		ended:     make(chan Outcome, options.Concurrency),
+		journal:   newJournal(options.Log),
 	}
 }
 
@@ -97,12 +101,19 @@ func (a *Actor) Run(ctx context.Context) {
 		for a.underWay > 0 {
 			a.note(<-a.ended)
 		}
+		a.journal.flush(time.Now(), true)
 	}()
 	for {
 		state := a.options.State()
-		again := time.NewTimer(a.act(state, func(action Action) {
+		wait := a.act(state, func(action Action) {
 			running.Go(func() { a.ended <- a.attempt(ctx, action) })
-		}))
+		})
+		now := time.Now()
+		a.journal.flush(now, false)
+		if due, any := a.journal.due(now); any {
+			wait = min(wait, due)
+		}
+		again := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			again.Stop()
@@ -176,8 +187,7 @@ func (a *Actor) note(o Outcome) {
 		return
 	}
 	a.last[o.UID] = a.last[o.UID].end(o.At, o.Result)
-	a.options.Log.Debug("acted on a pod", "action", string(o.Kind), "namespace", o.Workload.Namespace, "pod", o.Name,
-		"workload", o.Workload.String(), "result", string(o.Result), "took", o.Took, "said", o.Said)
+	a.journal.note(o)
 	a.options.Done(o)
 }
 
@@ -192,7 +202,7 @@ func (a *Actor) attempt(ctx context.Context, action Action) Outcome {
 		if !action.May(a.term(), time.Now()) {
 			break
 		}
-		o.Result, o.Said = judge(action.Kind, a.send(ctx, r))
+		o.Result, o.Said = Judge(action.Kind, a.send(ctx, r))
 		o.Deleted = action.Kind == Evict && i > 0 && o.Result == Done
 	}
 	o.At = time.Now()

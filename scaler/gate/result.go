@@ -53,8 +53,8 @@ type Outcome struct {
 	Said string
 }
 
-// judge says what an answer to a request of an action means.
-func judge(k Kind, err error) (Result, string) {
+// Judge says what an answer to a request of an action means.
+func Judge(k Kind, err error) (Result, string) {
 	if err == nil {
 		return Done, ""
 	}
@@ -69,8 +69,10 @@ func judge(k Kind, err error) (Result, string) {
 		return Gone, said
 	case status.Code == http.StatusConflict:
 		return Stale, said
-	case status.Code == http.StatusUnprocessableEntity && (k == Stamp && aboutUID(status) || k == Admit && doesNotApply(status)):
+	case status.Code == http.StatusUnprocessableEntity && k == Stamp && aboutUID(status):
 		return Stale, said
+	case status.Code == http.StatusUnprocessableEntity && k == Admit && doesNotApply(status):
+		return Stale, "the pod is not as the plan saw it: it was written to since, it is another one of the same name, or our gate is not the only one on it"
 	case k == Evict && keptByBudget(status):
 		return Blocked, said
 	case slices.Contains([]int32{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity}, status.Code):
@@ -82,11 +84,11 @@ func judge(k Kind, err error) (Result, string) {
 }
 
 // doesNotApply reports whether a JSON patch was refused because one of its
-// operations failed, and not because of what would have come out of it.
+// operations failed, and not because of what would have come out of it: an
+// admission policy and the validation of pods name their causes. The API server
+// does not say which operation it was.
 func doesNotApply(s metav1.Status) bool {
-	return s.Details != nil && slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool {
-		return c.Type == metav1.CauseTypeUnexpectedServerResponse
-	})
+	return s.Details == nil || len(s.Details.Causes) == 0
 }
 
 // aboutUID reports whether a patch was refused because it would have changed the
@@ -111,7 +113,7 @@ func keptByBudget(s metav1.Status) bool {
 
 // says returns what an answer says, its causes included.
 func says(s metav1.Status) string {
-	parts := []string{s.Message}
+	parts := []string{strings.TrimSuffix(s.Message, ".")}
 	if s.Details != nil {
 		for _, c := range s.Details.Causes {
 			if c.Message != "" && !strings.Contains(s.Message, c.Message) {

@@ -22,7 +22,8 @@ func judgeCluster(ctx context.Context, o Options) (Report, error) {
 	config.UserAgent = "headroom-lint/" + o.Program
 	j := newJudgment()
 	j.inventory, err = inventory.Read(ctx, config, namespace,
-		inventory.ScaledObjects, inventory.ScaledJobs, inventory.HPAs, inventory.Deployments, inventory.StatefulSets, inventory.Services)
+		inventory.ScaledObjects, inventory.ScaledJobs, inventory.HPAs, inventory.Deployments, inventory.StatefulSets, inventory.Services,
+		inventory.Rollouts, inventory.DisruptionBudgets)
 	if err != nil {
 		return Report{}, err
 	}
@@ -49,7 +50,7 @@ func judgeCluster(ctx context.Context, o Options) (Report, error) {
 	if namespace != "" {
 		j.only(namespace)
 	}
-	j.report.Cluster, j.report.Missing = config.Host, j.inventory.Missing
+	j.report.Cluster, j.report.Missing = config.Host, slices.Concat(j.inventory.Missing, j.inventory.Unread)
 	return j.done(), nil
 }
 

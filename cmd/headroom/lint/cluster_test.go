@@ -47,6 +47,14 @@ func TestACluster(t *testing.T) {
 	if err != nil || !strings.Contains(out, "1 good policy document and 3 fleets in the cluster at "+api.URL+": no problems") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	api = cluster(t, "testdata/gateopen/all.yaml")
+	flags.Kubeconfig = api.Kubeconfig(t)
+	out, err = run(t, lint.Options{Cluster: flags})
+	for _, want := range []string{"PodDisruptionBudget shop/workers: spec.selector", "Rollout shop/stock-workers: spec.strategy.blueGreen", "StatefulSet shop/mail-workers: spec.template.metadata.labels"} {
+		if !errors.Is(err, lint.ErrFound) || !strings.Contains(out, want) {
+			t.Errorf("expected %q: %v\n%s", want, err, out)
+		}
+	}
 	for _, asked := range api.Asked() {
 		if asked.Verb != "list" || asked.Resource == "/secrets" {
 			t.Errorf("asked for %+v", asked)
@@ -78,6 +86,10 @@ func TestAClusterThatCannotBeRead(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected %q in %v", want, err)
 		}
+	}
+	api.Forbidden = []string{"policy/poddisruptionbudgets", "argoproj.io/rollouts"}
+	if out, err := run(t, lint.Options{Cluster: flags}); err != nil || !strings.Contains(out, "note: poddisruptionbudgets.policy in all namespaces are not judged") || !strings.Contains(out, "note: rollouts.argoproj.io") {
+		t.Errorf("%v\n%s", err, out)
 	}
 	api.Forbidden, api.Absent = nil, []string{"keda.sh/scaledobjects", "keda.sh/scaledjobs"}
 	if out, err := run(t, lint.Options{Cluster: flags}); err != nil || !strings.Contains(out, "note: the cluster has no scaledobjects.keda.sh: KEDA is not installed") {

@@ -67,10 +67,12 @@ type Report struct {
 	// themselves.
 	Files    []string `json:"files"`
 	Policies int      `json:"policies"`
-	// Fleets are the ScaledObjects and ScaledJobs that were judged.
+	// Fleets are the ScaledObjects and ScaledJobs that were judged, and what runs
+	// the pods of policies that name no such.
 	Fleets   int `json:"fleets"`
 	Errors   int `json:"errors"`
 	Warnings int `json:"warnings"`
+	Notes    int `json:"notes"`
 }
 
 // nothing is the finding that there was nothing to judge: a wrong path must not

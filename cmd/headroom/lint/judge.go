@@ -89,14 +89,30 @@ func (j *judgment) together() {
 	set, problems := policy.Resolve(j.policies)
 	j.problems(problems)
 	fleets := j.inventory.Fleets(set)
-	j.report.Fleets = len(fleets)
+	unscaled := j.inventory.Unscaled(set)
+	for _, fleet := range unscaled {
+		if fleet.Workload != nil || j.ungoverned(fleet) {
+			fleets = append(fleets, fleet)
+		}
+	}
 	for _, fleet := range fleets {
+		if fleet.Workload != nil || fleet.ScaledObject != nil || fleet.ScaledJob != nil {
+			j.report.Fleets++
+		}
+		fleet.Ungoverned = j.ungoverned(fleet)
 		j.triggers(fleet, set)
 		for _, way := range bypass.Find(fleet) {
 			j.way(way)
 		}
 	}
 	j.notAsked(fleets, set)
+}
+
+// ungoverned reports whether no policy governs a fleet, and all are known that
+// could: those of a cluster, or of files where there are some of its namespace.
+func (j *judgment) ungoverned(fleet bypass.Input) bool {
+	namespace := inventory.Name(fleet).Namespace
+	return fleet.Workload == nil && (j.inventory.Live || slices.ContainsFunc(j.policies, func(d policy.Document) bool { return d.Source.Namespace == namespace }))
 }
 
 // way adds a way past a target.
@@ -120,10 +136,13 @@ func (j *judgment) done() Report {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	for _, f := range j.report.Findings {
-		if f.Severity == policy.SeverityError {
+		switch f.Severity {
+		case policy.SeverityError:
 			j.report.Errors++
-		} else {
+		case policy.SeverityWarning:
 			j.report.Warnings++
+		default:
+			j.report.Notes++
 		}
 	}
 	return j.report

@@ -29,7 +29,7 @@ type junitCase struct {
 	Name      string        `xml:"name,attr"`
 	ClassName string        `xml:"classname,attr"`
 	Failure   *junitFailure `xml:"failure"`
-	// Out has the warnings.
+	// Out has the warnings and notes.
 	Out string `xml:"system-out,omitempty"`
 }
 

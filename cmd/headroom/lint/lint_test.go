@@ -68,6 +68,8 @@ func TestLint(t *testing.T) {
 		{"nothing", []string{"testdata/nothing.yaml"}, true},
 		{"fleets", []string{"testdata/fleets"}, true},
 		{"closed", []string{"testdata/closed"}, false},
+		{"gate", []string{"testdata/gate"}, false},
+		{"gateopen", []string{"testdata/gateopen"}, true},
 	} {
 		for _, output := range lint.Outputs {
 			t.Run(c.name+"/"+output, func(t *testing.T) {

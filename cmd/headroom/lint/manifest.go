@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/keda-headroom/headroom/internal/argoapi"
 	"github.com/keda-headroom/headroom/internal/bypass"
 	"github.com/keda-headroom/headroom/policy"
 )
@@ -33,6 +34,10 @@ func judged(apiVersion, kind string) bool {
 		return group == "autoscaling"
 	case "Deployment", "StatefulSet":
 		return group == "apps"
+	case "Rollout":
+		return group == argoapi.Group
+	case "PodDisruptionBudget":
+		return group == "policy"
 	case "Service":
 		return apiVersion == "v1"
 	}

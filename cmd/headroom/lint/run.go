@@ -88,6 +88,9 @@ func table(r Report) string {
 	if r.Errors+r.Warnings == 0 {
 		verdict = "no problems"
 	}
+	if r.Notes > 0 {
+		verdict += ", " + count(r.Notes, "note")
+	}
 	where := count(len(r.Files), "file")
 	if r.Cluster != "" {
 		where = "the cluster at " + r.Cluster

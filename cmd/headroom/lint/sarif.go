@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/keda-headroom/headroom/internal/bypass"
 	"github.com/keda-headroom/headroom/policy"
@@ -105,10 +106,7 @@ func toSARIF(r Report, program string) sarif {
 		Results: []sarifResult{},
 	}
 	for _, f := range r.Findings {
-		level := "warning"
-		if f.Severity == policy.SeverityError {
-			level = "error"
-		}
+		level := strings.ToLower(string(f.Severity)) // error, warning or note
 		result := sarifResult{
 			RuleID: string(f.Code), Level: level, Message: sarifText{f.problemText()},
 			RuleIndex: slices.IndexFunc(rules, func(r sarifRule) bool { return r.ID == string(f.Code) }),

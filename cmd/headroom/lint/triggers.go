@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/keda-headroom/headroom/internal/bypass"
 	"github.com/keda-headroom/headroom/internal/inventory"
@@ -128,18 +130,26 @@ func (j *judgment) notAsked(fleets []bypass.Input, set policy.Set) {
 		if asked || !seen || w.Mode == policy.Observe {
 			continue
 		}
-		kind, name := "ScaledObject", w.ScaledObject
-		if w.ScaledJob != "" {
-			kind, name = "ScaledJob", w.ScaledJob
-		}
-		if name == "" {
-			name = w.ID.Name
-		}
+		rule, remedy := missing(w)
 		j.report.Findings = append(j.report.Findings, Finding{
 			File: j.policyFile(w), Object: "workload " + w.ID.String(), Severity: policy.SeverityWarning, Code: CodeNotAsked, namespace: w.ID.Namespace,
-			Rule: fmt.Sprintf("there is no %s %s/%s that would ask for it", kind, w.ID.Namespace, name), Remedy: "add it, or name the right one in the policy",
+			Rule: rule, Remedy: remedy,
 		})
 	}
+}
+
+// missing says what there is not of a workload that a policy governs.
+func missing(w policy.Workload) (rule, remedy string) {
+	const add = "add it, or name the right one in the policy"
+	switch {
+	case w.ScaledJob != "":
+		return fmt.Sprintf("there is no ScaledJob %s/%s that would ask for it", w.ID.Namespace, w.ScaledJob), add
+	case w.ScaleTarget != nil:
+		return fmt.Sprintf("there is no %s %s/%s that would run its pods", w.ScaleTarget.Kind, w.ID.Namespace, w.ScaleTarget.Name), add
+	case len(w.PodSelector) > 0:
+		return fmt.Sprintf("nothing in namespace %s has a pod template with the labels %s", w.ID.Namespace, labels.Set(w.PodSelector)), "correct podSelector in the policy; pods that nothing of Kubernetes' own runs can't be seen here"
+	}
+	return fmt.Sprintf("there is no ScaledObject %s/%s that would ask for it", w.ID.Namespace, cmp.Or(w.ScaledObject, w.ID.Name)), add
 }
 
 // policyFile returns the file of the policy that governs a workload, "" where it
