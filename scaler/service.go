@@ -146,10 +146,10 @@ func (s *Service) asked(state *State, ref *pb.ScaledObjectRef) (*policy.Workload
 	if err != nil {
 		return nil, "", status.Error(codes.InvalidArgument, err.Error())
 	}
-	id := asked.Workload
 	if why := s.standby(); why != "" {
 		return nil, "", status.Error(codes.Unavailable, why)
 	}
+	id := asked.Workload
 	if !state.Planned() {
 		return nil, "", status.Error(codes.Unavailable,
 			"no plan yet: Headroom has just started, or no policy of it was valid so far (its log and headroom_policy_valid say which)")
