@@ -80,7 +80,7 @@ func Run(ctx context.Context, options Options) (err error) {
 		Readings: sources, Recorder: recorder, Planned: telemetry.Planned, Ledger: around.ledger,
 	})
 	registry.MustRegister(scaler.NewPlanCollector(planner.State, sources.ReadingTimes))
-	keeper := policies.NewKeeper(policies.Options{Log: log, OptedOut: around.optedOut, Loaded: func(r policies.Result) {
+	keeper := policies.NewKeeper(policies.Options{Log: log, OptedOut: around.optedOut, Leaves: around.leaves, Loaded: func(r policies.Result) {
 		telemetry.PoliciesRead(statuses(r.Documents), r.Valid)
 		around.judged(r)
 		if r.InForce {

@@ -19,10 +19,11 @@ import (
 type surroundings struct {
 	fleets  fleet.Source
 	changed <-chan struct{}
-	// secrets, ledger, optedOut, ready and standby are nil without Kubernetes.
+	// secrets, ledger, optedOut, leaves, ready and standby are nil without Kubernetes.
 	secrets  *secret.Secrets
 	ledger   func() policy.Ledger
 	optedOut func(policy.Workload) bool
+	leaves   func(policy.Workload, []policy.Workload) (policy.Workload, bool)
 	judged   func(policies.Result)
 	// term is the term in which this process leads, leads whether it does, standby
 	// says who does where it is another one, ready what this one waits for.
@@ -70,7 +71,7 @@ func look(ctx context.Context, options Options, log *slog.Logger) (surroundings,
 	}
 	return surroundings{
 		fleets: c.fleets(), changed: c.watched.Changed(), secrets: c.secrets,
-		ledger: c.remembered, optedOut: c.optedOut, judged: c.judged,
+		ledger: c.remembered, optedOut: c.optedOut, leaves: c.leaves, judged: c.judged,
 		term: c.leader.Term, leads: c.leader.Leading, standby: c.standby, ready: c.problem,
 		live: c.live, act: c.act, close: c.secrets.Close,
 	}, nil
