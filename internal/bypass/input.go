@@ -111,7 +111,7 @@ func Find(in Input) []Finding {
 
 // ways looks for every way past a target.
 func (f *finder) ways() {
-	if f.ScaledObject == nil && f.ScaledJob == nil {
+	if !f.scaled() {
 		return // whoever sets the replicas is told nothing
 	}
 	f.triggers()
@@ -128,6 +128,9 @@ func (f *finder) ways() {
 	f.others()
 	f.target()
 }
+
+// scaled reports whether KEDA scales the fleet.
+func (in Input) scaled() bool { return in.ScaledObject != nil || in.ScaledJob != nil }
 
 // Template returns that of the fleet's pods, nil where it is not known.
 func (in Input) Template() *corev1.PodTemplateSpec {
@@ -217,6 +220,19 @@ func (in Input) object() Object {
 
 // Name returns what KEDA scales the fleet by, else what runs its pods.
 func (in Input) Name() Object { return in.object() }
+
+// Surge returns how many pods a rollout adds to a number of replicas that waits for
+// nobody: behind the gate they wait.
+func (in Input) Surge(replicas int) int {
+	switch {
+	case Waits(in):
+	case in.Deployment != nil:
+		return MaxSurge(in.Deployment.Spec, replicas)
+	case in.Rollout != nil:
+		return RolloutSurge(in.Rollout.Spec.Strategy, replicas)
+	}
+	return 0
+}
 
 // most returns how many replicas there are at most, and false where that is not
 // known.

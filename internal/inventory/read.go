@@ -58,7 +58,7 @@ func Read(ctx context.Context, config *rest.Config, namespace string, resources 
 			in.Missing = append(in.Missing, fmt.Sprintf("the cluster has no %s.%s: KEDA is not installed", resource.Resource, resource.Group))
 		case apierrors.IsNotFound(err) && resource == Rollouts: // most clusters have no Argo
 		case apierrors.IsForbidden(err) && (resource == Rollouts || resource == DisruptionBudgets):
-			in.Unread = append(in.Unread, fmt.Sprintf("%s%s are not judged: that needs permission to list them", name(resource), where(namespace)))
+			in.Unread = append(in.Unread, fmt.Sprintf("%s%s are not known: that needs permission to list them", name(resource), where(namespace)))
 		case apierrors.IsForbidden(err):
 			wrong = append(wrong, fmt.Errorf("expected permission to list %s%s: grant the verb list in a Role or ClusterRole: %w", name(resource), where(namespace), err))
 		default:

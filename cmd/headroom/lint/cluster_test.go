@@ -88,7 +88,7 @@ func TestAClusterThatCannotBeRead(t *testing.T) {
 		}
 	}
 	api.Forbidden = []string{"policy/poddisruptionbudgets", "argoproj.io/rollouts"}
-	if out, err := run(t, lint.Options{Cluster: flags}); err != nil || !strings.Contains(out, "note: poddisruptionbudgets.policy in all namespaces are not judged") || !strings.Contains(out, "note: rollouts.argoproj.io") {
+	if out, err := run(t, lint.Options{Cluster: flags}); err != nil || !strings.Contains(out, "note: poddisruptionbudgets.policy in all namespaces are not known") || !strings.Contains(out, "note: rollouts.argoproj.io") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	api.Forbidden, api.Absent = nil, []string{"keda.sh/scaledobjects", "keda.sh/scaledjobs"}
