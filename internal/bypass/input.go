@@ -55,6 +55,9 @@ type Input struct {
 	// Live says that the objects were read from a cluster: then its HPA is what
 	// KEDA made, and spec.replicas says nothing of who wrote it.
 	Live bool
+	// Injects says whether an admission policy adds the gate to pods with the label,
+	// nil where that is not known.
+	Injects *bool
 	// Carries is how many replicas the databases carry at most, nil where that is
 	// not known.
 	Carries *int
