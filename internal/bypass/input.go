@@ -90,6 +90,7 @@ func Find(in Input) []Finding {
 	mode := in.Workload.Mode
 	waiting := f.gate(mode)
 	if mode == policy.Observe {
+		f.ceilingsAlone()
 		return f.found
 	}
 	before := len(f.found)

@@ -184,8 +184,8 @@ func Workload(in bypass.Input, t kedaapi.Trigger) (string, bool) {
 		}
 		metadata = map[string]string{trigger.WorkloadFromEnv: value}
 	}
-	id, err := trigger.Parse(Name(in).Namespace, metadata)
-	return id.Name, err == nil
+	asked, err := trigger.Parse(Name(in).Namespace, metadata)
+	return asked.Workload.Name, err == nil
 }
 
 // environment returns a variable as KEDA resolves it: of the container that the
