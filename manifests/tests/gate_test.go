@@ -12,6 +12,7 @@ import (
 	rbac "k8s.io/api/rbac/v1"
 
 	"github.com/keda-headroom/headroom/metrics/kube"
+	"github.com/keda-headroom/headroom/scaler/gate"
 )
 
 // Names that the admission policies have, as the program has them.
@@ -22,8 +23,8 @@ const (
 
 // What mode Gate writes to pods, and who is let through by the admission policies.
 var byTheGate = map[string][]need{
-	"/pods":                        {{"scaler/gate", []string{"patch"}}},
-	"/pods/status":                 {{"scaler/gate", []string{"patch"}}},
+	"/pods":                        {{"scaler/gate", []string{"patch", "delete"}}},
+	"/pods/status":                 {{"scaler/condition", []string{"patch"}}},
 	"/pods/eviction":               {{"scaler/gate", []string{"create"}}},
 	"keda-headroom.github.io/pods": {{"keep.yaml", []string{"release"}}},
 }
@@ -100,7 +101,7 @@ func TestValidatingPoliciesDeny(t *testing.T) {
 		if *p.Spec.FailurePolicy != admission.Fail || b.Spec.PolicyName != name || !slices.Equal(b.Spec.ValidationActions, []admission.ValidationAction{admission.Deny}) || b.Spec.MatchResources != nil {
 			t.Errorf("%s: %v, %v", name, p.Spec.FailurePolicy, b.Spec)
 		}
-		known := []string{kube.Gate, kube.GrantAnnotation, ourPrefix + "epoch", gateLabel, ourPrefix + "leader", ourPrefix + "ConnectionsReserved"}
+		known := []string{kube.Gate, kube.GrantAnnotation, ourPrefix + "epoch", gate.FenceAnnotation, gateLabel, ourPrefix + "leader", ourPrefix + "ConnectionsReserved"}
 		for _, text := range expressions(p) {
 			for _, found := range regexp.MustCompile(`keda-headroom\.github\.io/[A-Za-z]+`).FindAllString(text, -1) {
 				if !slices.Contains(known, found) {
