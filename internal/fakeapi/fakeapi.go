@@ -78,6 +78,7 @@ var resources = map[string]string{
 	"ConfigMap": "configmaps", "Secret": "secrets", "Service": "services", "Deployment": "deployments", "StatefulSet": "statefulsets",
 	"DaemonSet": "daemonsets", "HorizontalPodAutoscaler": "horizontalpodautoscalers", "ScaledObject": "scaledobjects", "ScaledJob": "scaledjobs",
 	"Pod": "pods", "ReplicaSet": "replicasets", "Job": "jobs", "Rollout": "rollouts", "PodDisruptionBudget": "poddisruptionbudgets",
+	"MutatingAdmissionPolicy": "mutatingadmissionpolicies", "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
 }
 
 // Add adds the objects of YAML documents. Policies are left out: they reach a

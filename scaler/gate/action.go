@@ -67,7 +67,7 @@ func Actions(p policy.Plan, s policy.Snapshot) []Action {
 		base := Action{Workload: w.ID, Term: s.Epoch, Planned: p.At, Sentence: w.Sentence}
 		for _, stamp := range w.Stamps {
 			a := base
-			a.Kind, a.Name, a.UID, a.Epoch = Stamp, stamp.Name, stamp.UID, stamp.Epoch
+			a.Kind, a.Name, a.UID, a.Version, a.Epoch = Stamp, stamp.Name, stamp.UID, stamp.Version, stamp.Epoch
 			stamps = append(stamps, a)
 		}
 		for _, eviction := range w.Evictions {

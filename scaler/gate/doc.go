@@ -16,8 +16,9 @@
 // Nothing here relies on a clock to be safe. Every patch that opens a gate tests
 // the pod's UID and resourceVersion, so that it fails once anybody has written to
 // the pod; and a leader writes its term on every gated pod before it counts on
-// anything. That it asks whether it still leads right before each request only
-// saves requests that would fail.
+// anything. Before it writes its term it has the API server confirm that the term goes
+// on (docs/decisions/0011-fenced-by-stamps.md). That it asks by its own clock whether it
+// still leads, right before each request, only saves requests that would fail.
 //
 // A request that nobody answered may yet come true. It is not this package that
 // reckons with it: the plan counts its pod as promised until a reading shows what

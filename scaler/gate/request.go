@@ -68,12 +68,14 @@ func (a Action) request(method, subresource, contentType string, body any) Reque
 
 // stamp is a merge patch: it makes the annotations where there are none, and
 // leaves alone those that there are. A uid in it that is not the pod's is refused,
-// because a uid can't be changed. The API server may repeat it by itself against a
-// newer version of the pod; that is as good.
+// because a uid can't be changed, and so is a resourceVersion that is no longer the
+// pod's.
 func (a Action) stamp() Request {
-	return a.request(http.MethodPatch, "", string(types.MergePatchType), map[string]any{
-		"metadata": map[string]any{"uid": a.UID, "annotations": map[string]string{kube.EpochAnnotation: a.Epoch}},
-	})
+	metadata := map[string]any{"uid": a.UID, "annotations": map[string]string{kube.EpochAnnotation: a.Epoch}}
+	if a.Version != "" {
+		metadata["resourceVersion"] = a.Version
+	}
+	return a.request(http.MethodPatch, "", string(types.MergePatchType), map[string]any{"metadata": metadata})
 }
 
 // operation is one of a JSON patch.

@@ -16,6 +16,7 @@ import (
 	"github.com/keda-headroom/headroom/metrics/kube"
 	"github.com/keda-headroom/headroom/metrics/kube/secret"
 	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/scaler/condition"
 	"github.com/keda-headroom/headroom/scaler/events"
 	"github.com/keda-headroom/headroom/scaler/gate"
 	"github.com/keda-headroom/headroom/scaler/leader"
@@ -172,11 +173,16 @@ func (c *cluster) act(ctx context.Context, with actsWith) {
 	running.Go(func() { c.maps.Run(ctx, with.origin) })
 	running.Go(func() { c.memory.Run(ctx, with.state) })
 	running.Go(func() { c.publisher.Run(ctx, with.state) })
-	actor := gate.New(gate.Options{
+	teller := condition.New(condition.Options{
 		Client: c.client.CoreV1().RESTClient(), State: with.state, Leading: c.leader.Epoch, Log: c.log,
+	})
+	running.Go(func() { teller.Run(ctx) })
+	actor := gate.New(gate.Options{
+		Client: c.client.CoreV1().RESTClient(), State: with.state, Leading: c.leader.Epoch, Confirm: c.leader.Confirm, Log: c.log,
 		Done: func(o gate.Outcome) {
 			with.done(o)
 			c.publisher.Outcome(o)
+			teller.Outcome(o)
 		},
 	})
 	running.Go(func() { actor.Run(ctx) })
