@@ -34,7 +34,8 @@ type Document struct {
 //	text:"NAME"                          a text that obeys the rule docTexts[NAME]
 //	between:"LEAST,MOST"                 bounds of a number, a duration or a count
 //	percent:"MOST"                       the most that a percentage may be
-//	items:"LEAST,MOST"                   how many items a list may have
+//	items:"LEAST,MOST"                   how many items a list or a map may have
+//	keys:"NAME"                          the keys of a map obey the rule docTexts[NAME]
 //	secret:"SENTENCE"                    never shown; SENTENCE says what to do instead
 //
 // The comment above a field is its description in the schema and the reference.
@@ -47,7 +48,7 @@ type docPolicy struct {
 	Metadata docMetadata `field:"metadata"`
 	// Databases that workloads share, each described by whoever owns it.
 	Databases []docDatabase `field:"databases" items:"0,1000"`
-	// Fleets of queue workers, one for each ScaledObject or ScaledJob.
+	// Fleets of workers: one for each ScaledObject or ScaledJob, or whatever else has pods.
 	Workloads []docWorkload `field:"workloads" items:"0,1000"`
 }
 
@@ -101,19 +102,23 @@ type docSecretKeyRef struct {
 type docWorkload struct {
 	// Name of the workload, which KEDA's trigger names too (metadata `workload`); one of its own in the namespace.
 	Name string `field:"name,required" text:"name"`
-	// KEDA ScaledObject that scales the workload; left out, and without scaledJobRef, the one that has the workload's name.
+	// KEDA ScaledObject that scales the workload. At most one of the four refs and selectors is given; without any it is the ScaledObject that has the workload's name.
 	ScaledObjectRef *docScaledObjectRef `field:"scaledObjectRef"`
 	// KEDA ScaledJob that creates the workload's Jobs, in place of a ScaledObject.
 	ScaledJobRef *docScaledJobRef `field:"scaledJobRef"`
+	// What has the pods, where KEDA doesn't scale it: any object with a scale subresource, in the policy's namespace.
+	ScaleTargetRef *docScaleTargetRef `field:"scaleTargetRef"`
+	// Which pods of the policy's namespace are the workload, where nothing scales them together. Each stands for itself. Modes Observe and Gate only.
+	PodSelector *docPodSelector `field:"podSelector"`
 	// How far Headroom goes: Observe decides and reports but changes nothing, Target tells KEDA a safe number of replicas, Gate also admits every pod by its scheduling gate.
 	Mode string `field:"mode" text:"mode"`
 	// What each pod connects to. A database may stand here once.
 	DatabaseRefs []docDatabaseRef `field:"databaseRefs,required" items:"1,100"`
-	// Amazon SQS queue that the pods work on.
-	SQS *docSQS `field:"sqs,one=queue"`
-	// Guaranteed share of the budget, in replicas; narrows the ScaledObject's own bound. When the budget carries fewer, the budget wins.
+	// Amazon SQS queue that the pods work on. Without one the pods that there are ask for themselves.
+	SQS *docSQS `field:"sqs"`
+	// Guaranteed share of the budget, in replicas; narrows the ScaledObject's own bound, where there is one. When the budget carries fewer, the budget wins.
 	MinReplicas int `field:"minReplicas" between:"0,100000"`
-	// Most replicas; narrows the ScaledObject's own bound. At least minReplicas.
+	// Most replicas; narrows the ScaledObject's own bound, where there is one. At least minReplicas.
 	MaxReplicas *int `field:"maxReplicas" between:"1,100000"`
 	// Who goes first once every workload with demand has its first pod: higher before lower. At most the databases' maxPriority.
 	Priority int `field:"priority" between:"0,1000000"`
@@ -133,6 +138,20 @@ type docScaledObjectRef struct {
 type docScaledJobRef struct {
 	// Name of the ScaledJob, in the policy's namespace.
 	Name string `field:"name,required" text:"name"`
+}
+
+type docScaleTargetRef struct {
+	// Group and version of the object's kind.
+	APIVersion string `field:"apiVersion,required" text:"groupVersion"`
+	// Kind of the object, such as Deployment, StatefulSet or Rollout.
+	Kind string `field:"kind,required" text:"objectKind"`
+	// Name of the object.
+	Name string `field:"name,required" text:"name"`
+}
+
+type docPodSelector struct {
+	// Labels that a pod has all of.
+	MatchLabels map[string]string `field:"matchLabels,required" keys:"labelName" text:"labelValue" items:"1,20"`
 }
 
 type docDatabaseRef struct {
@@ -176,4 +195,6 @@ type docShedding struct {
 	Enabled bool `field:"enabled"`
 	// Pods that are never given up.
 	MinReplicas int `field:"minReplicas" between:"0,100000"`
+	// Delete a pod where a PodDisruptionBudget refuses its eviction.
+	IgnoreDisruptionBudgets bool `field:"ignoreDisruptionBudgets"`
 }

@@ -2,14 +2,36 @@ package policy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/keda-headroom/headroom/metrics"
 )
 
 // docClaim is a thing that one document alone may govern.
 type docClaim struct {
-	what string // "database", "workload", "ScaledObject" or "ScaledJob"
+	what string // "database", "workload", "ScaledObject", "Deployment"
 	id   metrics.ID
+}
+
+// kind names what kind of object is meant, whatever its version: "Deployment" of
+// Kubernetes' own apps, "Rollout.argoproj.io" of anybody else's.
+func (r docScaleTargetRef) kind() string {
+	group, _, found := strings.Cut(r.APIVersion, "/")
+	if !found || group == "apps" {
+		return r.Kind
+	}
+	return r.Kind + "." + group
+}
+
+// labels are the selector as one text, sorted by name.
+func (s docPodSelector) labels() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(s.MatchLabels)) {
+		parts = append(parts, name+"="+s.MatchLabels[name])
+	}
+	return strings.Join(parts, ",")
 }
 
 // docClaims are the documents that govern things.
@@ -28,6 +50,12 @@ func (d Document) claimed(do func(claim docClaim, path string)) {
 		}
 		if w.ScaledJobRef != nil {
 			do(docClaim{"ScaledJob", id(w.ScaledJobRef.Name)}, fmt.Sprintf("workloads[%d].scaledJobRef.name", i))
+		}
+		if w.ScaleTargetRef != nil {
+			do(docClaim{w.ScaleTargetRef.kind(), id(w.ScaleTargetRef.Name)}, fmt.Sprintf("workloads[%d].scaleTargetRef.name", i))
+		}
+		if w.PodSelector != nil {
+			do(docClaim{"the selector of pods", id(w.PodSelector.labels())}, fmt.Sprintf("workloads[%d].podSelector.matchLabels", i))
 		}
 	}
 }

@@ -88,6 +88,12 @@ func (d *docDecoder) value(n *yaml.Node, path string, f docValue, secret string,
 			return
 		}
 		d.list(n, path, f, secret, into)
+	case docMap:
+		if n.Kind != yaml.MappingNode || n.ShortTag() != "!!map" {
+			d.mismatch(n, path, f, secret)
+			return
+		}
+		d.texts(n, path, f, secret, into)
 	default:
 		if n.Kind != yaml.ScalarNode || !docScalar(n, f, into) {
 			d.mismatch(n, path, f, secret)
@@ -240,6 +246,37 @@ func (d *docDecoder) list(n *yaml.Node, path string, f docValue, secret string, 
 		d.value(item, where, *f.item, secret, items.Index(i))
 	}
 	into.Set(items)
+}
+
+// texts reads the members of a map of texts. Its names are the author's own, so
+// that any may stand there once that obeys the rule for names.
+func (d *docDecoder) texts(n *yaml.Node, path string, f docValue, secret string, into reflect.Value) {
+	if count := int64(len(n.Content) / 2); count < f.least || count > f.most {
+		d.problem(CodeValue, path, strconv.FormatInt(count, 10), "expected %d to %d members", f.least, f.most)
+		if count > f.most {
+			return
+		}
+	}
+	members := reflect.MakeMapWithSize(into.Type(), len(n.Content)/2)
+	first := map[string]int{} // line of each name
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := docFollow(n.Content[i])
+		if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" || !f.names.obeyed(key.Value) {
+			d.unknownAt(key, docJoin(path, "?"), CodeValue, "expected "+f.names.expected+", found "+docFound(key, secret != ""))
+			continue
+		}
+		where := docJoin(path, key.Value) // it obeys its rule: it is a name
+		if line, again := first[key.Value]; again {
+			d.unknownAt(key, where, CodeDuplicate, fmt.Sprintf("given twice, first on line %d", line))
+			continue
+		}
+		first[key.Value] = key.Line
+		d.places[where] = docPlace{line: key.Line, column: key.Column}
+		value := reflect.New(into.Type().Elem()).Elem()
+		d.value(n.Content[i+1], where, docValue{form: docWord, text: f.text}, secret, value)
+		members.SetMapIndex(reflect.ValueOf(key.Value), value)
+	}
+	into.Set(members)
 }
 
 // docInit gives a value its defaults, and those of the objects in it.

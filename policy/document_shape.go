@@ -38,6 +38,7 @@ const (
 	docDuration         // as Go and Kubernetes write it
 	docFlag             // true or false
 	docWord             // a text
+	docMap              // texts by name
 )
 
 // docValue is what one value may be.
@@ -45,8 +46,9 @@ type docValue struct {
 	form        docForm
 	shape       *docShape // of an object
 	item        *docValue // of a list
-	text        *docText  // of a text
-	least, most int64     // of a number, of a duration in nanoseconds, of a list's length
+	text        *docText  // of a text, or of a map's values
+	names       *docText  // of a map's keys
+	least, most int64     // of a number, of a duration in nanoseconds, of a list's or map's length
 	percent     int64     // the most that a percentage may be
 }
 
@@ -102,13 +104,20 @@ func docValueOf(t reflect.Type, tag reflect.StructTag) docValue {
 	case reflect.Bool:
 		return docValue{form: docFlag}
 	case reflect.String:
-		text, ok := docTexts[tag.Get("text")]
-		if !ok {
-			panic(fmt.Sprintf("policy: no rule for texts is called %q", tag.Get("text")))
-		}
-		return docValue{form: docWord, text: text}
+		return docValue{form: docWord, text: docMustText(tag.Get("text"))}
+	case reflect.Map:
+		least, most := docBounds(tag.Get("items"), docMustWhole)
+		return docValue{form: docMap, names: docMustText(tag.Get("keys")), text: docMustText(tag.Get("text")), least: least, most: most}
 	}
 	panic(fmt.Sprintf("policy: no document can hold a %v", t))
+}
+
+func docMustText(name string) *docText {
+	text, ok := docTexts[name]
+	if !ok {
+		panic(fmt.Sprintf("policy: no rule for texts is called %q", name))
+	}
+	return text
 }
 
 func docBounds(tag string, read func(string) int64) (least, most int64) {
@@ -191,6 +200,8 @@ func (v docValue) expected() string {
 		return fmt.Sprintf("a duration from %s to %s, such as \"30s\"", docShowDuration(v.least), docShowDuration(v.most))
 	case docFlag:
 		return "true or false"
+	case docMap:
+		return "an object of names and texts"
 	default:
 		return v.text.expected
 	}

@@ -33,6 +33,7 @@ func (t *docText) obeyed(text string) bool {
 const (
 	docLabel     = `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
 	docSubdomain = docLabel + `(\.` + docLabel + `)*`
+	docLabelWord = `[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?`
 )
 
 var docTexts = map[string]*docText{
@@ -68,6 +69,27 @@ var docTexts = map[string]*docText{
 		pattern:  regexp.MustCompile(`^/[^\x00-\x1f\x7f]+$`),
 		most:     4096, // PATH_MAX
 		check:    func(text string) bool { return !docLooksSecret(text) },
+	},
+	"groupVersion": {
+		expected: `a group and version, such as "apps/v1"`,
+		pattern:  regexp.MustCompile(`^(` + docSubdomain + `/)?v[0-9]([a-z0-9]*[a-z0-9])?$`),
+		most:     317, // 253 of the group, a slash and 63
+	},
+	"objectKind": {
+		expected: "the kind of an object, such as Deployment",
+		pattern:  regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`),
+		most:     63,
+	},
+	"labelName": {
+		expected: `the name of a label, such as "app" or "app.kubernetes.io/name"`,
+		pattern:  regexp.MustCompile(`^(` + docSubdomain + `/)?` + docLabelWord + `$`),
+		most:     317,
+		check:    func(text string) bool { return len(text)-strings.LastIndexByte(text, '/') <= 64 },
+	},
+	"labelValue": {
+		expected: "the value of a label: at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, or nothing",
+		pattern:  regexp.MustCompile(`^(` + docLabelWord + `)?$`),
+		most:     63,
 	},
 	"env": {
 		expected: "the name of an environment variable: letters, digits and '_', not beginning with a digit",

@@ -63,7 +63,7 @@ func TestEveryFieldArrives(t *testing.T) {
 				PollInterval: 10 * time.Second, StaleAfter: 2 * time.Minute, ErrorAfter: 10 * time.Minute,
 			},
 			MinReplicas: 1, MaxReplicas: &most, Priority: 200,
-			Shedding:     Shedding{Enabled: true, MinReplicas: 2},
+			Shedding:     Shedding{Enabled: true, MinReplicas: 2, IgnoreDisruptionBudgets: true},
 			ReadyTimeout: 5 * time.Minute,
 		}},
 	}
@@ -193,6 +193,12 @@ func TestEveryBoundHolds(t *testing.T) {
 		if strings.Contains(path, ".secretKeyRef") || strings.Contains(path, ".scaledJobRef") {
 			document = "working_jobs.yaml" // the other ones of their choices
 		}
+		if strings.Contains(path, ".scaleTargetRef") {
+			document = "working_target.yaml"
+		}
+		if strings.Contains(path, ".podSelector") {
+			document = "working_pods.yaml"
+		}
 		if err := yaml.Unmarshal([]byte(readDocument(t, document)), &root); err != nil {
 			t.Fatal(err)
 		}
@@ -224,6 +230,15 @@ func TestEveryBoundHolds(t *testing.T) {
 		case docList:
 			check(path, "{}", false)
 			value(*v.item, path+"[0]")
+			return
+		case docMap:
+			check(path, "[]", false)
+			check(path, "{}", false)
+			check(path+".app", "5", false)
+			check(path+".app", "null", false)
+			check(path+".app", `""`, true)
+			check(path+".app", strings.Repeat("a", 63), true)
+			check(path+".app", strings.Repeat("a", 64), false)
 			return
 		case docWhole:
 			check(path, fmt.Sprint(v.least), true)

@@ -165,6 +165,8 @@ func valueText(v docValue) string {
 		return fmt.Sprintf("number, %d to %d", v.least, v.most)
 	case docShare:
 		return fmt.Sprintf("number, %d to %d, or percentage, 0%% to %d%%", v.least, v.most, v.percent)
+	case docMap:
+		return fmt.Sprintf("%d to %d members: %s; each with %s", v.least, v.most, v.names.expected, v.text.expected)
 	case docDuration:
 		return fmt.Sprintf("duration, %s to %s", docShowDuration(v.least), docShowDuration(v.most))
 	}

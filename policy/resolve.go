@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,6 +45,7 @@ func Resolve(documents []Document) (Set, []Problem) {
 	slices.SortFunc(r.set.Workloads, func(a, b Workload) int { return a.ID.Compare(b.ID) })
 	problems = append(problems, r.problems...)
 	problems = append(problems, r.indistinguishable()...)
+	problems = append(problems, overlapping(inForce)...)
 	docSort(problems)
 	return r.set, problems
 }
@@ -101,7 +103,7 @@ func (r *docResolver) addWorkloads(document Document) {
 			MinReplicas:            w.MinReplicas,
 			Priority:               w.Priority,
 			ScaleDownStabilization: w.ScaleDownStabilization,
-			Shedding:               Shedding{Enabled: w.Shedding.Enabled, MinReplicas: w.Shedding.MinReplicas},
+			Shedding:               Shedding(w.Shedding),
 			ReadyTimeout:           w.ReadyTimeout,
 		}
 		if w.MaxReplicas != nil {
@@ -113,6 +115,13 @@ func (r *docResolver) addWorkloads(document Document) {
 		}
 		if w.ScaledJobRef != nil {
 			workload.ScaledJob = w.ScaledJobRef.Name
+		}
+		if w.ScaleTargetRef != nil {
+			target := ScaleTarget(*w.ScaleTargetRef)
+			workload.ScaleTarget = &target
+		}
+		if w.PodSelector != nil {
+			workload.PodSelector = maps.Clone(w.PodSelector.MatchLabels)
 		}
 		if q := w.SQS; q != nil {
 			workload.SQS = &SQS{
@@ -210,6 +219,47 @@ func (r *docResolver) indistinguishable() []Problem {
 		prefixes = append(prefixes, use)
 	}
 	return problems
+}
+
+// overlapping warns of workloads whose pods all belong to another workload of their
+// namespace too, since that selects by fewer of the same labels: such a pod counts
+// in both.
+func overlapping(documents []Document) []Problem {
+	type selected struct {
+		workload metrics.ID
+		labels   map[string]string
+		document Document
+		path     string
+	}
+	var all []selected
+	for _, document := range documents {
+		for i, w := range document.policy.Workloads {
+			if w.PodSelector != nil {
+				id := metrics.ID{Namespace: document.Source.Namespace, Name: w.Name}
+				all = append(all, selected{id, w.PodSelector.MatchLabels, document, fmt.Sprintf("workloads[%d].podSelector.matchLabels", i)})
+			}
+		}
+	}
+	var problems []Problem
+	for _, narrow := range all {
+		for _, wide := range all {
+			if narrow.workload.Namespace == wide.workload.Namespace && len(wide.labels) < len(narrow.labels) && within(narrow.labels, wide.labels) {
+				problems = append(problems, narrow.document.problem(SeverityWarning, CodeIndistinguishable, narrow.path, "", fmt.Sprintf(
+					"every pod of workload %s is one of workload %s too, which selects by fewer of its labels: it counts in both", narrow.workload, wide.workload)))
+			}
+		}
+	}
+	return problems
+}
+
+// within reports whether all of some are in all.
+func within(all, some map[string]string) bool {
+	for name, value := range some {
+		if found, ok := all[name]; !ok || found != value {
+			return false
+		}
+	}
+	return true
 }
 
 func docNameOr(applicationName string) string {

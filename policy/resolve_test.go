@@ -115,9 +115,14 @@ func drawDocument(t *rapid.T, i int) Document {
 	}
 	text.WriteString("workloads:\n")
 	for _, w := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 1, 2, rapid.ID).Draw(t, "workloads") {
-		fmt.Fprintf(&text, "- name: w%s\n  priority: %d\n  sqs: {queueName: q, messagesPerPod: 1}\n", w, rapid.IntRange(0, 4).Draw(t, "priority"))
-		if rapid.Bool().Draw(t, "scaled") {
+		fmt.Fprintf(&text, "- name: w%s\n  priority: %d\n", w, rapid.IntRange(0, 4).Draw(t, "priority"))
+		switch rapid.IntRange(0, 3).Draw(t, "scaled") {
+		case 0:
 			fmt.Fprintf(&text, "  scaledObjectRef: {name: %s%s}\n", name("scaledObject", "s"), w)
+		case 1:
+			fmt.Fprintf(&text, "  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: %s%s}\n", name("target", "t"), w)
+		case 2:
+			fmt.Fprintf(&text, "  podSelector: {matchLabels: {app: %s%s}}\n", name("label", "l"), w)
 		}
 		text.WriteString("  databaseRefs:\n")
 		for _, d := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID).Draw(t, "refs") {
@@ -173,6 +178,20 @@ func TestResolveProperties(t *testing.T) {
 				}
 				scaled[key] = true
 			}
+			if w.ScaleTarget != nil {
+				key := w.ID.Namespace + "/target/" + w.ScaleTarget.Name
+				if scaled[key] {
+					t.Fatalf("two workloads for %s", key)
+				}
+				scaled[key] = true
+			}
+			if len(w.PodSelector) > 0 {
+				key := fmt.Sprint(w.ID.Namespace, "/pods/", w.PodSelector)
+				if scaled[key] {
+					t.Fatalf("two workloads for %s", key)
+				}
+				scaled[key] = true
+			}
 			if len(w.Databases) == 0 && w.Refusal == nil {
 				t.Fatalf("%s has no database and is not refused", w.ID)
 			}
@@ -224,4 +243,31 @@ func TestResolveProperties(t *testing.T) {
 			t.Fatalf("those in force alone: %v", left)
 		}
 	})
+}
+
+// TestWhatHasThePods: a workload is found by exactly one of four ways, or by its
+// name.
+func TestWhatHasThePods(t *testing.T) {
+	documents, problems := Parse(Source{}, []byte(readDocument(t, "working_target.yaml")+"---\n"+readDocument(t, "working_jobs.yaml")))
+	if HasErrors(problems) {
+		t.Fatal(problems)
+	}
+	set, _ := Resolve(documents[:1])
+	if got := set.Workloads[0]; !cmp.Equal(got.ScaleTarget, &ScaleTarget{APIVersion: "apps/v1", Kind: "Deployment", Name: "orders"}) || got.Queue() ||
+		got.ScaledObject != "" || got.PodSelector != nil || got.Shedding != (Shedding{Enabled: true, MinReplicas: 1, IgnoreDisruptionBudgets: true}) {
+		t.Errorf("a scale target: %+v", got)
+	}
+	set, _ = Resolve(documents[1:])
+	if got := set.Workloads[0]; got.ScaledJob != "nightly-reports" || got.ScaleTarget != nil || !got.Queue() {
+		t.Errorf("a ScaledJob: %+v", got)
+	}
+	documents, problems = Parse(Source{}, []byte(readDocument(t, "working_pods.yaml")))
+	if HasErrors(problems) {
+		t.Fatal(problems)
+	}
+	set, _ = Resolve(documents)
+	i := slices.IndexFunc(set.Workloads, func(w Workload) bool { return w.ID.Name == "migrations" })
+	if diff := cmp.Diff(map[string]string{"app": "migrations", "app.kubernetes.io/part-of": "", "Tier": "1.5"}, set.Workloads[i].PodSelector); diff != "" {
+		t.Error(diff)
+	}
 }

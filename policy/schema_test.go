@@ -238,6 +238,11 @@ func valueSchema(v docValue, comments map[string]string) object {
 			out = append(out, member{"uniqueItems", true})
 		}
 		return append(out, member{"items", valueSchema(*v.item, comments)})
+	case docMap:
+		return object{
+			{"type", "object"}, {"minProperties", v.least}, {"maxProperties", v.most},
+			{"propertyNames", textSchema(v.names)}, {"additionalProperties", textSchema(v.text)},
+		}
 	case docWhole:
 		return object{{"type", "integer"}, {"minimum", v.least}, {"maximum", v.most}}
 	case docShare:
@@ -250,15 +255,19 @@ func valueSchema(v docValue, comments map[string]string) object {
 	case docFlag:
 		return object{{"type", "boolean"}}
 	}
+	return textSchema(v.text)
+}
+
+func textSchema(text *docText) object {
 	out := object{{"type", "string"}}
-	if v.text.enum != nil {
-		out = append(out, member{"enum", v.text.enum})
+	if text.enum != nil {
+		out = append(out, member{"enum", text.enum})
 	}
-	if v.text.pattern != nil {
-		out = append(out, member{"pattern", v.text.pattern.String()})
+	if text.pattern != nil {
+		out = append(out, member{"pattern", text.pattern.String()})
 	}
-	if v.text.most != 0 {
-		out = append(out, member{"maxLength", v.text.most})
+	if text.most != 0 {
+		out = append(out, member{"maxLength", text.most})
 	}
 	return out
 }

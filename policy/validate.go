@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,8 @@ func (d *docDecoder) validate(p *docPolicy) {
 	names = docOnce{d: d, what: "workload"}
 	scaled := docOnce{d: d, what: "ScaledObject"}
 	jobs := docOnce{d: d, what: "ScaledJob"}
+	targets := docOnce{d: d, what: "scale target"}
+	selectors := docOnce{d: d, what: "selector of pods"}
 	for i := range p.Workloads {
 		path := fmt.Sprintf("workloads[%d]", i)
 		w := &p.Workloads[i]
@@ -32,6 +35,12 @@ func (d *docDecoder) validate(p *docPolicy) {
 		}
 		if w.ScaledJobRef != nil {
 			jobs.add(path+".scaledJobRef.name", w.ScaledJobRef.Name)
+		}
+		if ref := w.ScaleTargetRef; ref != nil && ref.Kind != "" && ref.Name != "" && d.right(path+".scaleTargetRef.kind", path+".scaleTargetRef.apiVersion") {
+			targets.add(path+".scaleTargetRef.name", ref.kind()+" "+ref.Name)
+		}
+		if w.PodSelector != nil {
+			selectors.add(path+".podSelector.matchLabels", w.PodSelector.labels())
 		}
 		d.validateWorkload(path, w)
 	}
@@ -60,11 +69,66 @@ func (d *docDecoder) validateWorkload(path string, w *docWorkload) {
 	if w.Shedding.Enabled && w.Mode != string(Gate) && d.right(path+".mode") {
 		d.warn(CodeIneffective, path+".shedding.enabled", "true", "sheds nothing in mode %s: expected mode Gate", w.Mode)
 	}
-	if w.ScaledObjectRef != nil && w.ScaledJobRef != nil {
-		d.problem(CodeInconsistent, path+".scaledJobRef", "both", "expected one of scaledObjectRef and scaledJobRef")
+	if w.Shedding.IgnoreDisruptionBudgets && !w.Shedding.Enabled {
+		d.warn(CodeIneffective, path+".shedding.ignoreDisruptionBudgets", "true", "sheds nothing without shedding.enabled: true")
 	}
+	d.validateScaled(path, w)
 	if w.SQS != nil {
 		d.validateSQS(path+".sqs", w.SQS)
+	}
+}
+
+// docNoScale says of kinds of Kubernetes' own that have pods and no scale
+// subresource what to give in place of a scaleTargetRef.
+var docNoScale = map[string]string{
+	"Pod.": "podSelector, which selects pods by their labels", "DaemonSet.apps": "podSelector, with the labels of its pods",
+	"Job.batch": "podSelector, with the labels of its pods", "CronJob.batch": "podSelector, with the labels of its Jobs' pods",
+	"ScaledObject.keda.sh": "scaledObjectRef", "ScaledJob.keda.sh": "scaledJobRef",
+}
+
+// validateScaled holds what says which pods there are against everything that
+// only makes sense for some of it.
+func (d *docDecoder) validateScaled(path string, w *docWorkload) {
+	var given []string
+	for _, ref := range []struct {
+		key string
+		is  bool
+	}{
+		{"scaledObjectRef", w.ScaledObjectRef != nil}, {"scaledJobRef", w.ScaledJobRef != nil},
+		{"scaleTargetRef", w.ScaleTargetRef != nil}, {"podSelector", w.PodSelector != nil},
+	} {
+		if ref.is {
+			given = append(given, ref.key)
+		}
+	}
+	if len(given) > 1 {
+		d.problem(CodeInconsistent, path+"."+given[1], strings.Join(given, " and "), "expected at most one of scaledObjectRef, scaledJobRef, scaleTargetRef and podSelector")
+		return
+	}
+	if ref := w.ScaleTargetRef; ref != nil {
+		group, _, found := strings.Cut(ref.APIVersion, "/")
+		if !found {
+			group = ""
+		}
+		if instead := docNoScale[ref.Kind+"."+group]; instead != "" && d.right(path+".scaleTargetRef.apiVersion") {
+			d.problem(CodeInconsistent, path+".scaleTargetRef.kind", docQuote(ref.Kind), "expected a kind with a scale subresource, or %s", instead)
+		}
+	}
+	known := d.right(path + ".mode")
+	switch {
+	case w.PodSelector != nil && known && w.Mode == string(Target):
+		d.problem(CodeInconsistent, path+".mode", w.Mode, "expected mode Observe or Gate for pods by podSelector: nothing scales them, so that nobody could follow a target")
+	case w.ScaleTargetRef != nil && known && w.Mode == string(Target):
+		d.warn(CodeIneffective, path+".mode", w.Mode, "a target is told to KEDA: expected scaledObjectRef or scaledJobRef with it, or mode Observe or Gate with scaleTargetRef")
+	}
+	if w.PodSelector == nil {
+		return
+	}
+	if w.Shedding.Enabled {
+		d.warn(CodeIneffective, path+".shedding.enabled", "true", "pods by podSelector may have nobody who replaces them: one that is shed may be gone for good")
+	}
+	if w.SQS != nil {
+		d.warn(CodeIneffective, path+".sqs", "", "nothing scales pods by podSelector: each asks for itself, whatever the queue holds")
 	}
 }
 

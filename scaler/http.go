@@ -1,7 +1,6 @@
 package scaler
 
 import (
-	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -21,9 +20,12 @@ type HTTPOptions struct {
 	Metrics prometheus.Gatherer
 	// Stopping makes /readyz fail once it is closed; nil never does.
 	Stopping <-chan struct{}
-	// Waiting says what the first plan waits for, "" where nothing is known; nil
-	// says nothing.
-	Waiting func() string
+	// Ready says what this process waits for before it may lead and answer, "" once
+	// it waits for nothing. nil waits for the first plan.
+	Ready func() string
+	// Standby says why another Headroom has to be asked, "" where it is this one;
+	// nil is always this one.
+	Standby func() string
 	// Handlers are mounted too, by the pattern of [http.ServeMux]:
 	// "GET /v1/why".
 	Handlers map[string]http.Handler
@@ -34,9 +36,15 @@ type HTTPOptions struct {
 //	/metrics   Prometheus metrics
 //	/livez     200 while the process runs, whatever it can or can't read:
 //	           a restart heals no database
-//	/readyz    200 once a policy is in force and a first plan was made
-//	/v1/plans  every current plan, as JSON
+//	/readyz    200 once it could lead and answer
+//	/v1/plans  every current plan, as JSON; an error where another one leads
 func NewHTTPServer(options HTTPOptions) *http.Server {
+	if options.Ready == nil {
+		options.Ready = func() string { return planned(options.State()) }
+	}
+	if options.Standby == nil {
+		options.Standby = func() string { return "" }
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
@@ -47,19 +55,19 @@ func NewHTTPServer(options HTTPOptions) *http.Server {
 			return
 		default:
 		}
-		if !options.State().Planned() {
-			why := "no policy was valid so far, the log says why"
-			if options.Waiting != nil {
-				why = cmp.Or(options.Waiting(), why)
-			}
-			answer(w, http.StatusServiceUnavailable, "no plan yet: "+why)
+		if why := options.Ready(); why != "" {
+			answer(w, http.StatusServiceUnavailable, why)
+			return
+		}
+		if why := options.Standby(); why != "" {
+			answer(w, http.StatusOK, "ready: "+why)
 			return
 		}
 		answer(w, http.StatusOK, "ready")
 	})
-	mux.HandleFunc("GET /v1/plans", func(w http.ResponseWriter, _ *http.Request) { plans(w, options.State()) })
+	options.mount(mux, "GET /v1/plans", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { plans(w, options.State()) }))
 	for pattern, handler := range options.Handlers {
-		mux.Handle(pattern, handler)
+		options.mount(mux, pattern, handler)
 	}
 	return &http.Server{
 		Handler:           mux,
@@ -69,6 +77,29 @@ func NewHTTPServer(options HTTPOptions) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 	}
+}
+
+// mount adds what only the leader can answer.
+func (o HTTPOptions) mount(mux *http.ServeMux, pattern string, handler http.Handler) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		why := o.Standby()
+		if why == "" {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": why}) // the client went away; nobody is left to tell
+	})
+}
+
+// planned says what the first plan waits for, "" where it was made.
+func planned(state *State) string {
+	if state.Planned() {
+		return ""
+	}
+	return "no plan yet: no policy was valid so far, the log says why"
 }
 
 func answer(w http.ResponseWriter, code int, text string) {

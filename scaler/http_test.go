@@ -65,3 +65,27 @@ func TestHTTP(t *testing.T) {
 	get("GET", "/readyz", 503, "stopping")
 	get("GET", "/livez", 200, "alive")
 }
+
+func TestHTTPOfAFollower(t *testing.T) {
+	waits, standby := "waiting for the world", "not the leader (headroom-b leads)"
+	handler := NewHTTPServer(HTTPOptions{
+		State: newBoard().State, Metrics: prometheus.NewRegistry(),
+		Ready: func() string { return waits }, Standby: func() string { return standby },
+	}).Handler
+	get := func(path string, code int, words string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != code || !strings.Contains(w.Body.String(), words) {
+			t.Errorf("%s: got %d %q, want %d with %q", path, w.Code, w.Body, code, words)
+		}
+	}
+	get("/readyz", 503, "waiting for the world")
+	waits = ""
+	get("/readyz", 200, "ready: not the leader (headroom-b leads)")
+	get("/v1/plans", 503, `{"error":"not the leader (headroom-b leads)"}`)
+	get("/livez", 200, "alive")
+	standby = ""
+	get("/readyz", 200, "ready\n")
+	get("/v1/plans", 200, `{"plans":[]}`)
+}

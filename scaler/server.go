@@ -35,6 +35,9 @@ const (
 type ServerOptions struct {
 	// State returns the latest state: [Planner.State].
 	State func() *State
+	// Standby says why another Headroom has to be asked, see [ServiceOptions]. Then
+	// connections are soon closed, so that clients come to that one; nil is never.
+	Standby func() string
 	// MaxPlanAge is how old a plan may be to be answered, 0 for the default.
 	MaxPlanAge time.Duration
 	// MaxConnectionAge is how long a connection may be used, spread by a tenth
@@ -51,6 +54,7 @@ type ServerOptions struct {
 // reflection. Make one with [NewServer].
 type Server struct {
 	grpc     *grpc.Server
+	standby  func() string // nil is never
 	health   *health.Server
 	stopping chan struct{}
 }
@@ -76,9 +80,9 @@ func NewServer(options ServerOptions) *Server {
 			grpc.ChainStreamInterceptor(m.StreamServerInterceptor()))
 	}
 
-	s := &Server{grpc: grpc.NewServer(settings...), health: health.NewServer(), stopping: make(chan struct{})}
+	s := &Server{grpc: grpc.NewServer(settings...), standby: options.Standby, health: health.NewServer(), stopping: make(chan struct{})}
 	pb.RegisterExternalScalerServer(s.grpc, NewService(ServiceOptions{
-		State: options.State, Stopping: s.stopping, MaxPlanAge: options.MaxPlanAge,
+		State: options.State, Standby: options.Standby, Stopping: s.stopping, MaxPlanAge: options.MaxPlanAge,
 	}))
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	s.SetServing(false)
@@ -106,7 +110,12 @@ func (s *Server) SetServing(serving bool) {
 }
 
 // Serve answers on listener until Stop. It returns nil after Stop.
-func (s *Server) Serve(listener net.Listener) error { return s.grpc.Serve(listener) }
+func (s *Server) Serve(listener net.Listener) error {
+	if s.standby != nil {
+		listener = brief{listener, s.standby}
+	}
+	return s.grpc.Serve(listener)
+}
 
 // Stop ends every stream without an error, lets calls in progress end and closes
 // all connections; what is left when ctx ends is cut off. It is called once.

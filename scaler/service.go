@@ -35,12 +35,14 @@ const namedWorkloads = 10
 //
 //	InvalidArgument  the trigger's metadata is wrong
 //	NotFound         no policy governs the workload
-//	Unavailable      there is no plan yet, or no value that may be trusted; the
-//	                 HPA holds, and KEDA's fallback applies
+//	Unavailable      there is no plan yet, or no value that may be trusted, or
+//	                 another Headroom leads; the HPA holds, and KEDA's fallback
+//	                 applies
 type Service struct {
 	pb.UnimplementedExternalScalerServer
 
 	state      func() *State
+	standby    func() string
 	now        func() time.Time
 	maxPlanAge time.Duration
 	stopping   <-chan struct{}
@@ -50,6 +52,9 @@ type Service struct {
 type ServiceOptions struct {
 	// State returns the latest state: [Planner.State].
 	State func() *State
+	// Standby says why another Headroom has to be asked, "" where it is this one;
+	// nil is always this one. It must not wait.
+	Standby func() string
 	// Stopping ends every stream when it is closed; nil never does.
 	Stopping <-chan struct{}
 	// MaxPlanAge is how old a plan may be to be answered, 0 for the default.
@@ -60,7 +65,12 @@ type ServiceOptions struct {
 
 // NewService returns the service.
 func NewService(options ServiceOptions) *Service {
-	s := &Service{state: options.State, now: options.Now, maxPlanAge: options.MaxPlanAge, stopping: options.Stopping}
+	s := &Service{
+		state: options.State, standby: options.Standby, now: options.Now, maxPlanAge: options.MaxPlanAge, stopping: options.Stopping,
+	}
+	if s.standby == nil {
+		s.standby = func() string { return "" }
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -112,6 +122,9 @@ func (s *Service) workload(state *State, ref *pb.ScaledObjectRef) (*policy.Workl
 	id, err := parseRef(ref)
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if why := s.standby(); why != "" {
+		return nil, status.Error(codes.Unavailable, why)
 	}
 	if !state.Planned() {
 		return nil, status.Error(codes.Unavailable,

@@ -7,12 +7,14 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
@@ -435,4 +437,51 @@ func BenchmarkGetMetrics(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A follower answers what the metric is called, and lets go of whoever came to the
+// wrong one.
+func TestAFollowerSendsToTheLeader(t *testing.T) {
+	b := newBoard()
+	var why atomic.Value
+	why.Store("not the leader (headroom-b leads)")
+	address, _, _ := serve(t, ServerOptions{State: b.State, Standby: func() string { return why.Load().(string) }})
+	b.publish(policy.WorkloadPlan{ID: orders, Value: 3, Active: true})
+	connection := dial(t, address)
+	client := pb.NewExternalScalerClient(connection)
+	if _, err := client.GetMetricSpec(t.Context(), ask(orders)); err != nil {
+		t.Errorf("expected the metric's name, found %v", err)
+	}
+	_, err := client.GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: ask(orders)})
+	_, activeErr := client.IsActive(t.Context(), ask(orders))
+	for _, err := range []error{err, activeErr} {
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "headroom-b leads") {
+			t.Errorf("expected words on the leader, found %v", err)
+		}
+	}
+	stream, err := client.StreamIsActive(t.Context(), ask(orders))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("expected the end of the stream, found %v and %v", answer, err)
+	}
+	for state := connectivity.Ready; state == connectivity.Ready; state = connection.GetState() {
+		connection.WaitForStateChange(t.Context(), state)
+	}
+
+	// The leader's stay.
+	connection.Connect()
+	for state := connection.GetState(); state != connectivity.Ready; state = connection.GetState() {
+		connection.WaitForStateChange(t.Context(), state)
+	}
+	why.Store("")
+	if got, err := client.GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: ask(orders)}); err != nil || got.GetMetricValues()[0].GetMetricValue() != 3 {
+		t.Errorf("expected 3, found %v, %v", got, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), standbyConnection+time.Second)
+	defer cancel()
+	if connection.WaitForStateChange(ctx, connectivity.Ready) {
+		t.Errorf("the leader's connection became %s", connection.GetState())
+	}
 }

@@ -15,9 +15,9 @@ import (
 // as soon as there is a plan), then on every change and never otherwise, because
 // each true starts KEDA's cooldown anew.
 //
-// It ends without an error when the server stops or the connection is due to be
-// replaced: that is what makes KEDA open the next stream soon, and not back off
-// for up to a minute. A workload that nobody governs (any more) ends it with
+// It ends without an error when the server stops, when the connection is due to be
+// replaced, and soon where another Headroom leads: that is what makes KEDA open the
+// next stream soon, and not back off for up to a minute. A workload that nobody governs (any more) ends it with
 // NotFound.
 func (s *Service) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
 	ended := s.ended(stream.Context())
@@ -67,9 +67,16 @@ func (s *Service) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerSt
 	}
 }
 
+// standbyStream is how long a stream stays open where another Headroom leads.
+const standbyStream = 2 * time.Second
+
 // ended returns a timer for when the stream has to end because its connection is
-// due to be replaced. It never fires on a connection that isn't.
+// due to be replaced, or because it is the wrong one. It never fires on one that
+// isn't.
 func (s *Service) ended(ctx context.Context) *time.Timer {
+	if s.standby() != "" {
+		return time.NewTimer(standbyStream)
+	}
 	if due, ok := ctx.Value(streamsEnd{}).(time.Time); ok {
 		return time.NewTimer(time.Until(due))
 	}

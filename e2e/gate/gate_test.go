@@ -24,6 +24,7 @@ import (
 	"github.com/keda-headroom/headroom/metrics/kube"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/condition"
 	"github.com/keda-headroom/headroom/scaler/gate"
 )
 
@@ -210,6 +211,7 @@ func TestGateOfARealCluster(t *testing.T) {
 	t.Run("stamps", w.stamps)
 	t.Run("admissions", w.admissions)
 	t.Run("fences", w.fences)
+	t.Run("conditions", w.conditions)
 	t.Run("evictions", w.evictions)
 	t.Run("disruption budgets", w.budgets)
 }
@@ -297,6 +299,76 @@ func (w world) fences(t *testing.T) {
 	wants(t, "taken back twice", w.one(t, me, stamps(me, p), p), gate.Done, "")
 	if again := w.get(t, p.Name); again.ResourceVersion != after.ResourceVersion {
 		t.Error("a stamp that is repeated is expected to change nothing")
+	}
+}
+
+// tell plans a condition for the pods until so many requests have ended.
+func (w world) tell(t *testing.T, requests int, pods ...metrics.Pod) {
+	t.Helper()
+	ended := make(chan gate.Result, 100)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	writer := condition.New(condition.Options{
+		Client: w.client.CoreV1().RESTClient(), Leading: func() (string, bool) { return me, true }, Done: func(r gate.Result) { ended <- r },
+		State: func() *scaler.State {
+			now := time.Now()
+			return &scaler.State{At: now, Decisions: []scaler.Decision{{
+				Snapshot: policy.Snapshot{Epoch: me, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{orders: metrics.Known(metrics.Fleet{Pods: pods}, now)}},
+				Plan:     policy.Plan{At: now, Workloads: []policy.WorkloadPlan{{ID: orders, Mode: policy.Gate, Reason: policy.ConnectionBudget, Sentence: "10 of 10 are granted"}}},
+			}}}
+		},
+	})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		writer.Run(ctx)
+	}()
+	for range requests {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			t.Fatal("the conditions were not written")
+		}
+	}
+	cancel()
+	<-stopped
+}
+
+func (w world) conditions(t *testing.T) {
+	p := w.pod(t, "condition", nil, kube.Gate)
+	pod := metric(p)
+	pod.CreatedAt = p.CreationTimestamp.Add(-time.Minute)
+	conditions := func(p *corev1.Pod) string {
+		var out []string
+		for _, c := range p.Status.Conditions {
+			if c.Type == condition.Type {
+				out = append(out, fmt.Sprintf("%s %s %s", c.Status, c.Reason, c.Message))
+			}
+		}
+		return strings.Join(out, ", ")
+	}
+	w.tell(t, 1, pod)
+	waiting := w.get(t, p.Name)
+	if got, want := conditions(waiting), "False ConnectionBudget 10 of 10 are granted"; got != want || len(waiting.Status.Conditions) != len(p.Status.Conditions)+1 {
+		t.Errorf("found %s in %v, want %s", got, waiting.Status.Conditions, want)
+	}
+	wants(t, "the condition", w.one(t, me, admits(waiting), waiting), gate.Done, "")
+	passed := pod
+	passed.Gated, passed.Grant = false, map[string]int{"platform/orders-db": 5}
+	w.tell(t, 1, passed)
+	after := w.get(t, p.Name)
+	if got, want := conditions(after), "True Admitted connections reserved: 5 on platform/orders-db"; got != want {
+		t.Errorf("found %s, want %s", got, want)
+	}
+	w.tell(t, 1, passed) // by the next leader, who doesn't know
+	if again := w.get(t, p.Name); again.ResourceVersion != after.ResourceVersion {
+		t.Errorf("a condition that is there already changed the pod: %v", again.Status.Conditions)
+	}
+	impostor := pod
+	impostor.UID = "00000000-0000-0000-0000-000000000000"
+	w.tell(t, 1, impostor)
+	if again := w.get(t, p.Name); again.ResourceVersion != after.ResourceVersion {
+		t.Errorf("the condition of another pod of that name changed it: %v", again.Status.Conditions)
 	}
 }
 

@@ -202,7 +202,7 @@ func (a *Actor) attempt(ctx context.Context, action Action) Outcome {
 		if !action.May(a.term(), time.Now()) {
 			break
 		}
-		o.Result, o.Said = judge(action.Kind, a.send(ctx, r))
+		o.Result, o.Said = Judge(action.Kind, a.send(ctx, r))
 		o.Deleted = action.Kind == Evict && i > 0 && o.Result == Done
 	}
 	o.At = time.Now()

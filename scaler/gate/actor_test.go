@@ -419,7 +419,7 @@ func TestJudge(t *testing.T) {
 		"it is overloaded":       {Admit, status(503), Unanswered},
 		"a mistake":              {Admit, status(500), Failed},
 	} {
-		if got, said := judge(c.kind, c.err); got != c.want || (said == "") != (c.err == nil) {
+		if got, said := Judge(c.kind, c.err); got != c.want || (said == "") != (c.err == nil) {
 			t.Errorf("%s: found %s %q, want %s", name, got, said, c.want)
 		}
 	}

@@ -53,8 +53,8 @@ type Outcome struct {
 	Said string
 }
 
-// judge says what an answer to a request of an action means.
-func judge(k Kind, err error) (Result, string) {
+// Judge says what an answer to a request of an action means.
+func Judge(k Kind, err error) (Result, string) {
 	if err == nil {
 		return Done, ""
 	}

@@ -19,6 +19,9 @@
 // Observe is dropped at once, for nobody follows it. A database stays described
 // as long as somebody uses it.
 //
+// An object can stop the workloads that it describes ([Input.Stopped]): they stay
+// in force, frozen. A name that it doesn't describe is a warning.
+//
 // Package policyfile is the origin of files, package policyconfigmap that of
 // ConfigMaps.
 package policies

@@ -42,6 +42,7 @@ func (k *Keeper) hold(set policy.Set) (policy.Set, []policy.Problem) {
 		if governed[w.ID] || w.Mode == policy.Observe || scaled[scaledObject(w)] || k.options.OptedOut(w) {
 			continue
 		}
+		w.Stopped = false // who would resume it? It is frozen all the same.
 		if !frozen[w.ID] {
 			w.Refusal = &policy.Refusal{Reason: policy.PolicyInvalid, Sentence: fmt.Sprintf(
 				"no policy in force describes %s any more (it stood in %s), while its %s still names it", w.ID, cmp.Or(k.owners[w.ID], "one that is gone"), kind(w))}

@@ -18,6 +18,10 @@ type Input struct {
 	Source policy.Source
 	// Name names the input where no document can be found in it.
 	Name string
+	// Stopped names the workloads that the object it stands in has stopped, [StopAll]
+	// for all of them; the same for all inputs of one object. It takes effect at
+	// once, also where Content has an error.
+	Stopped []string
 	// UID is that of the Kubernetes object it stands in, "" where there is none.
 	UID string
 	// Content is its text; it must not be changed afterwards. Err says in words

@@ -51,6 +51,7 @@ func (k *Keeper) judge() Result {
 	}
 	k.leave(good)
 	k.newest, k.good = newest, good
+	problems = append(problems, stop(set, verdicts)...)
 	set, held := k.hold(set)
 	problems = append(problems, held...)
 

@@ -145,6 +145,9 @@ func (k *Keeper) log(r Result) {
 	if len(r.Frozen) > 0 {
 		size = append(size, "frozen", len(r.Frozen))
 	}
+	if n := r.stopped(); n > 0 {
+		size = append(size, "stopped", n)
+	}
 	switch {
 	case r.Valid:
 		k.options.Log.Info("policy in force", size...)

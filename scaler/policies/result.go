@@ -30,6 +30,17 @@ type Result struct {
 	Kept []Describing
 }
 
+// stopped counts the workloads that somebody has stopped.
+func (r Result) stopped() int {
+	n := 0
+	for _, w := range r.Set.Workloads {
+		if w.Stopped {
+			n++
+		}
+	}
+	return n
+}
+
 // Document is one policy document, or an input in which none could be found: its
 // Name is then that of the input.
 type Document struct {

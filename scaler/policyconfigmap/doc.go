@@ -8,6 +8,9 @@
 // without any such key is an error of its own. A ConfigMap that loses the label
 // is taken back like one that is deleted.
 //
+// The annotation keda-headroom.github.io/stopped names workloads of the ConfigMap
+// that are frozen until it names them no more ([StoppedAnnotation]).
+//
 // It needs, by a ClusterRole because policies stand in the namespaces of their
 // owners: list and watch on configmaps. RBAC can't be narrowed to a label.
 package policyconfigmap

@@ -34,6 +34,7 @@ func inputs(m *corev1.ConfigMap) []policies.Input {
 	input := func(key string) policies.Input {
 		return policies.Input{
 			Key: m.Namespace + "/" + m.Name + "/" + key, Name: m.Name, UID: string(m.UID),
+			Stopped: ParseStopped(m.Annotations[StoppedAnnotation]),
 			Source: policy.Source{
 				Namespace: m.Namespace, Name: m.Name, CreatedAt: m.CreationTimestamp.UTC(),
 				Where: strings.TrimSuffix(fmt.Sprintf("ConfigMap %s/%s %s", m.Namespace, m.Name, key), " "),

@@ -66,7 +66,11 @@ func New(options Options) (*Watcher, error) {
 // trim keeps what is read of a ConfigMap.
 func trim(object any) (any, error) {
 	if m, ok := object.(*corev1.ConfigMap); ok {
+		stopped, ok := m.Annotations[StoppedAnnotation]
 		m.ManagedFields, m.Annotations, m.BinaryData = nil, nil, nil
+		if ok {
+			m.Annotations = map[string]string{StoppedAnnotation: stopped}
+		}
 	}
 	return object, nil
 }
