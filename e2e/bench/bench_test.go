@@ -249,9 +249,15 @@ func TestDeployment(t *testing.T) {
 			Fleets:   contender.Fleets(s, func(fleet string) string { return "http://127.0.0.1:1/0/" + fleet }),
 		}
 		for _, f := range l.Fleets {
-			d := deployment(l, f, 3)
+			d := deployment(l, f, 3, false)
 			if *d.Spec.Replicas != 3 || d.Namespace != "lane" || d.Name != f.Name {
 				t.Errorf("Deployment %s/%s has %d replicas", d.Namespace, d.Name, *d.Spec.Replicas)
+			}
+			if _, gated := d.Spec.Template.Labels[gateLabel]; gated {
+				t.Errorf("pods of %s are gated, which nobody asked for", f.Name)
+			}
+			if d := deployment(l, f, 3, true); d.Spec.Template.Labels[gateLabel] != "true" || d.Spec.Selector.MatchLabels[gateLabel] != "" {
+				t.Errorf("pods of a gated Deployment have labels %v, and are selected by %v", d.Spec.Template.Labels, d.Spec.Selector.MatchLabels)
 			}
 			environment := map[string]string{}
 			for _, e := range d.Spec.Template.Spec.Containers[0].Env {
