@@ -43,7 +43,7 @@ type installation struct {
 // install installs Headroom, and returns when it is ready.
 func install(ctx context.Context, w *world) (*installation, error) {
 	h := &installation{world: w}
-	if err := w.ApplyKustomization(ctx, filepath.Join(manifests, "base")); err != nil {
+	if err := w.ApplyKustomization(ctx, filepath.Join("..", "manifests", "headroom")); err != nil {
 		return nil, err
 	}
 	port, err := steadyport.Port()
