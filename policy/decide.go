@@ -125,6 +125,10 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 			grants[u.Database] = a.Grant[u.Database.String()]
 		}
 		m.Admitted[a.UID] = Admitted{Version: a.Version, Grants: grants}
+		if !f.holds(a.UID) {
+			// It may pass, open its connections and be deleted before the next plan.
+			m.Pods[a.UID] = PodMemory{Grants: grants}
+		}
 	}
 	m.Ghosts = map[metrics.ID]int{}
 	for _, u := range f.uses {

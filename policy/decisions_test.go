@@ -56,6 +56,7 @@ type scenarioStep struct {
 	At        time.Duration               `yaml:"at"`
 	Say       string                      `yaml:"say"`
 	Silent    bool                        `yaml:"silent"` // decided upon, not shown
+	Stopped   []string                    `yaml:"stopped"`
 	Databases map[string]scenarioDatabase `yaml:"databases"`
 	Queues    map[string]scenarioQueue    `yaml:"queues"`
 	Fleets    map[string]scenarioFleet    `yaml:"fleets"`
@@ -140,6 +141,10 @@ func (s *scenario) play(t testing.TB) []byte {
 		}
 		for id, f := range step.Fleets {
 			s.fleets[id] = f
+		}
+		for j := range s.group.Workloads {
+			w := &s.group.Workloads[j]
+			w.Stopped = slices.Contains(step.Stopped, w.ID.String())
 		}
 		s.read(t, now, snapshot)
 		if i == 0 && !s.Starting {

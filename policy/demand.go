@@ -40,7 +40,7 @@ func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue]) (step
 			asked, why = f.hi, "no queue asks: up to %s may come"
 		}
 		raw := min(max(asked, f.lo), f.hi)
-		f.demand = DemandPlan{Known: true, Backlog: asked, Raw: raw, Smoothed: raw}
+		f.demand = DemandPlan{Known: true, NoQueue: true, Backlog: asked, Raw: raw, Smoothed: raw}
 		return []Step{{Demand, asked, asked, fmt.Sprintf(why, replicas(asked))}}, ""
 	}
 	q, ok := reading.At(now, f.SQS.StaleAfter)

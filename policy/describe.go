@@ -29,7 +29,11 @@ func Describe(p WorkloadPlan) string {
 func Headline(p WorkloadPlan) string {
 	text := fmt.Sprintf("%s: %s (%s)", p.ID, replicas(p.Target), p.Reason)
 	if p.Demand.Known && p.Target != p.Demand.Backlog {
-		text += fmt.Sprintf(", the queue asks for %d", p.Demand.Backlog)
+		asks := "the queue asks for"
+		if p.Demand.NoQueue {
+			asks = "wanted are"
+		}
+		text += fmt.Sprintf(", %s %d", asks, p.Demand.Backlog)
 	}
 	return text + ": " + p.Sentence
 }

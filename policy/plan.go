@@ -126,6 +126,7 @@ type WorkloadPlan struct {
 // queue has no fresh reading; Raw and Smoothed are then what is held.
 type DemandPlan struct {
 	Known    bool `json:"known"`
+	NoQueue  bool `json:"noQueue,omitempty"` // the workload has none
 	Backlog  int  `json:"backlog"`  // by messages per pod, before any bound
 	Raw      int  `json:"raw"`      // inside the bounds
 	Smoothed int  `json:"smoothed"` // Raw, or an earlier and higher one still followed

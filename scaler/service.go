@@ -85,17 +85,22 @@ func (s *Service) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb
 	return metricSpec(ref), nil
 }
 
-// GetMetrics returns the number of replicas that there should be, as one value.
+// GetMetrics returns the number of replicas that there should be, or that the
+// databases carry, as one value.
 func (s *Service) GetMetrics(_ context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
 	ref := request.GetScaledObjectRef()
-	w, err := s.workload(s.state(), ref)
+	w, metric, err := s.asked(s.state(), ref)
 	if err != nil {
 		return nil, err
 	}
 	if w.Failure != "" {
 		return nil, status.Error(codes.Unavailable, w.Failure)
 	}
-	whole, exact, err := encode(w.Value)
+	value := w.Value
+	if metric == trigger.Ceiling {
+		value = ceiling(w)
+	}
+	whole, exact, err := encode(value)
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "workload %s: %v", w.ID, err)
 	}
@@ -116,35 +121,54 @@ func (s *Service) IsActive(_ context.Context, ref *pb.ScaledObjectRef) (*pb.IsAc
 	return &pb.IsActiveResponse{Result: w.Active}, nil
 }
 
+// unlimited is a ceiling that limits nothing.
+const unlimited = math.MaxInt32
+
+// ceiling returns what limits another trigger's demand. A workload in mode Observe
+// is limited by nothing, whatever the plan would have said.
+func ceiling(w *policy.WorkloadPlan) float64 {
+	if w.Mode == policy.Observe {
+		return unlimited
+	}
+	return float64(w.Ceiling)
+}
+
 // workload returns the plan that ref asks for, or an error for KEDA that says
 // what to fix.
 func (s *Service) workload(state *State, ref *pb.ScaledObjectRef) (*policy.WorkloadPlan, error) {
-	id, err := parseRef(ref)
+	w, _, err := s.asked(state, ref)
+	return w, err
+}
+
+// asked returns the same, and which number of it ref asks for.
+func (s *Service) asked(state *State, ref *pb.ScaledObjectRef) (*policy.WorkloadPlan, trigger.Metric, error) {
+	asked, err := parseRef(ref)
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+		return nil, "", status.Error(codes.InvalidArgument, err.Error())
 	}
 	if why := s.standby(); why != "" {
-		return nil, status.Error(codes.Unavailable, why)
+		return nil, "", status.Error(codes.Unavailable, why)
 	}
+	id := asked.Workload
 	if !state.Planned() {
-		return nil, status.Error(codes.Unavailable,
+		return nil, "", status.Error(codes.Unavailable,
 			"no plan yet: Headroom has just started, or no policy of it was valid so far (its log and headroom_policy_valid say which)")
 	}
 	w, ok := state.Workload(id)
 	if !ok {
-		return nil, status.Error(codes.NotFound, unknownWorkload(state, id))
+		return nil, "", status.Error(codes.NotFound, unknownWorkload(state, id))
 	}
 	p, _ := state.Policy(id)
 	if kind, field, name := scaledBy(p); name != "" && ref.GetName() != "" && name != ref.GetName() {
-		return nil, status.Errorf(codes.InvalidArgument,
+		return nil, "", status.Errorf(codes.InvalidArgument,
 			"workload %s is governed for %s %q, and %q asks for it: two of them would each scale to the whole target; correct %s in the policy or workload in the trigger's metadata",
 			id, kind, name, ref.GetName(), field)
 	}
 	if age := s.now().Sub(state.At); age > s.maxPlanAge {
-		return nil, status.Errorf(codes.Unavailable,
+		return nil, "", status.Errorf(codes.Unavailable,
 			"the last plan is %s old, %s is allowed: Headroom was stopped or gets no CPU", age.Round(time.Second), s.maxPlanAge)
 	}
-	return w, nil
+	return w, asked.Metric, nil
 }
 
 // scaledBy returns what a workload is scaled by, as far as its policy says so, and
@@ -178,17 +202,17 @@ func unknownWorkload(state *State, id metrics.ID) string {
 		id, id.Namespace, strings.Join(known, ", "), more)
 }
 
-// parseRef returns the workload that a trigger names, or an error that says what
-// to fix in its metadata.
-func parseRef(ref *pb.ScaledObjectRef) (metrics.ID, error) {
+// parseRef returns what a trigger asks for, or an error that says what to fix in
+// its metadata.
+func parseRef(ref *pb.ScaledObjectRef) (trigger.Asked, error) {
 	if ref.GetNamespace() == "" {
-		return metrics.ID{}, fmt.Errorf("expected the namespace of a ScaledObject in the request, found none")
+		return trigger.Asked{}, fmt.Errorf("expected the namespace of a ScaledObject in the request, found none")
 	}
-	id, err := trigger.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
+	asked, err := trigger.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
 	if err != nil {
-		return metrics.ID{}, fmt.Errorf("ScaledObject %s/%s: %w", ref.GetNamespace(), ref.GetName(), err)
+		return trigger.Asked{}, fmt.Errorf("ScaledObject %s/%s: %w", ref.GetNamespace(), ref.GetName(), err)
 	}
-	return id, nil
+	return asked, nil
 }
 
 // metricSpec is the one metric of a trigger: a value of n means n replicas.
@@ -204,8 +228,8 @@ func metricSpec(ref *pb.ScaledObjectRef) *pb.GetMetricSpecResponse {
 const maxMetricName = 200
 
 // metricName names the metric of a trigger by its workload, or by its ScaledObject
-// where none is given. KEDA puts "s0-" before it and Kubernetes wants it to be one
-// segment of a path. Nothing is looked up by it.
+// where none is given, and a ceiling as one. KEDA puts "s0-" before it and
+// Kubernetes wants it to be one segment of a path. Nothing is looked up by it.
 func metricName(ref *pb.ScaledObjectRef) string {
 	name := ref.GetScalerMetadata()[trigger.Workload]
 	if name == "" {
@@ -226,7 +250,11 @@ func metricName(ref *pb.ScaledObjectRef) string {
 	if len(name) > maxMetricName {
 		name = name[:maxMetricName]
 	}
-	return strings.TrimRight("headroom-"+name, "-.")
+	name = strings.TrimRight("headroom-"+name, "-.")
+	if ref.GetScalerMetadata()[trigger.MetricKey] == string(trigger.Ceiling) {
+		name += "-ceiling"
+	}
+	return name
 }
 
 // encode returns a value as KEDA's two fields. KEDA takes the float if it is above

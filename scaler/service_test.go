@@ -103,6 +103,56 @@ func TestTheTargetIsOneValueInBothFields(t *testing.T) {
 	}
 }
 
+// TestTheCeilingIsAMetricOfItsOwn: another trigger's demand is limited by it, in a
+// formula such as max(0, min(demand, ceiling)).
+func TestTheCeilingIsAMetricOfItsOwn(t *testing.T) {
+	b := newBoard()
+	address, _, _ := serve(t, ServerOptions{State: b.State})
+	client := pb.NewExternalScalerClient(dial(t, address))
+	ref := ask(orders)
+	ref.ScalerMetadata["metric"] = "ceiling"
+	get := func() (*pb.MetricValue, error) {
+		answer, err := client.GetMetrics(t.Context(), &pb.GetMetricsRequest{ScaledObjectRef: ref})
+		if err != nil {
+			return nil, err
+		}
+		if n := len(answer.GetMetricValues()); n != 1 {
+			t.Fatalf("%d values, want exactly 1", n)
+		}
+		return answer.GetMetricValues()[0], nil
+	}
+	for _, c := range []struct {
+		plan policy.WorkloadPlan
+		want int64
+	}{
+		{policy.WorkloadPlan{ID: orders, Mode: policy.Target, Value: 3, Target: 3, Ceiling: 7}, 7},
+		{policy.WorkloadPlan{ID: orders, Mode: policy.Gate, Value: 3, Target: 3, Ceiling: 0}, 0},
+		{policy.WorkloadPlan{ID: orders, Mode: policy.Observe, Value: 3, Ceiling: 7}, math.MaxInt32}, // changes nothing
+	} {
+		b.publish(c.plan)
+		v, err := get()
+		if err != nil || v.GetMetricValue() != c.want || v.GetMetricValueFloat() != float64(c.want) || v.GetMetricName() != "headroom-order-workers-ceiling" {
+			t.Errorf("%+v: got %v, %v, want %d", c.plan, v, err, c.want)
+		}
+		spec, err := client.GetMetricSpec(t.Context(), ref)
+		if err != nil || spec.GetMetricSpecs()[0].GetMetricName() != "headroom-order-workers-ceiling" {
+			t.Errorf("got the spec %v, %v", spec, err)
+		}
+	}
+	b.publish(policy.WorkloadPlan{ID: orders, Mode: policy.Target, Ceiling: 7, Failure: "queue unknown for 6m"})
+	if v, err := get(); status.Code(err) != codes.Unavailable || status.Convert(err).Message() != "queue unknown for 6m" {
+		t.Errorf("got %v, %v, want the failure", v, err)
+	}
+	b.publish(policy.WorkloadPlan{ID: orders, Mode: policy.Target, Ceiling: 7, Active: true})
+	if answer, err := client.IsActive(t.Context(), ref); err != nil || !answer.GetResult() {
+		t.Errorf("active: %v, %v", answer, err)
+	}
+	ref.ScalerMetadata["metric"] = "demand"
+	if v, err := get(); status.Code(err) != codes.InvalidArgument || !strings.Contains(status.Convert(err).Message(), "target or ceiling") {
+		t.Errorf("got %v, %v, want words on the metrics there are", v, err)
+	}
+}
+
 func TestActivity(t *testing.T) {
 	b := newBoard()
 	address, _, _ := serve(t, ServerOptions{State: b.State})

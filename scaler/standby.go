@@ -3,8 +3,6 @@ package scaler
 import (
 	"net"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // standbyConnection is how long a connection may stay open where another Headroom
@@ -30,17 +28,4 @@ func (b brief) Accept() (net.Conn, error) {
 		})
 	}
 	return connection, err
-}
-
-// NewLeaderCollector returns the metric that says whether this process leads.
-func NewLeaderCollector(leads func() bool) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "headroom_leader",
-		Help: "Whether this process leads (1), or follows (0).",
-	}, func() float64 {
-		if leads() {
-			return 1
-		}
-		return 0
-	})
 }

@@ -28,18 +28,21 @@ too), or - for the standard input. Judged are policies (kind Policy, and those i
 the values of ConfigMaps labeled keda-headroom.github.io/policy: "true"),
 ScaledObjects and ScaledJobs: whether their triggers ask Headroom rightly, and
 every way past the target of a workload in mode Target that they, a second HPA, or
-the Deployment or StatefulSet they scale leave open. Objects are joined by name
-and namespace; --namespace is that of documents which name none. Documents of
-other kinds are skipped and named; where there is nothing to judge at all, that is
-an error.
+the Deployment, StatefulSet or Rollout they scale leave open. In mode Gate those
+ways are closed where the pods wait at the gate; then it is judged whether they
+do, and whether rollouts, PodDisruptionBudgets and Jobs fit to pods that wait.
+Objects are joined by name and namespace; --namespace is that of documents which
+name none. Documents of other kinds are skipped and named; where there is nothing
+to judge at all, that is an error.
 
 With no FILE, but a cluster or a namespace, it judges what that cluster has. It
 lists objects there and changes nothing.
 
-An error means that a policy is not in force, or that a target binds nothing; a
-warning, that a target can be passed at times. It exits with 0 where nothing is
-wrong, 1 where something is (see --fail-on), and 2 where it was called wrongly or
-a FILE is not there.`,
+An error means that a policy is not in force, that a target binds nothing, or that
+pods start without the gate, or never. A warning means that a target can be passed
+at times, or that pods wait for long; a note fails nothing. docs/lint.md has every
+rule. It exits with 0 where nothing is wrong, 1 where something is (see
+--fail-on), and 2 where it was called wrongly or a FILE is not there.`,
 		Example: `  headroom lint policy.yaml
   helm template ./chart -n shop | headroom lint - -n shop
 

@@ -60,6 +60,9 @@ the database can connect.`,
 		newWhyCommand(),
 		newStatusCommand(),
 		newAuditCommand(),
+		newStopCommand(),
+		newResumeCommand(),
+		newReleaseCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -34,10 +34,15 @@ keda-headroom.github.io/policy: "true" in any namespace, and replicas and pods a
 those of the cluster. --policy adds files. With --fleets Kubernetes is not used at
 all: --policy is required then.
 
+Several may run in one cluster, of which one leads, by a Lease: it decides, acts and
+answers, its pod has the label keda-headroom.github.io/leader: "true", and the
+Service selects that. The others watch Kubernetes and wait. One that led and finds
+that another one leads ends with an error, to be started again as a follower.
+
 Policies are read again when they change. A bad edit never takes effect: the last
 good version stays, and the log, an event on the ConfigMap and
 headroom_policy_valid say so. While Kubernetes can't be reached at the start
-nothing is planned, KEDA is answered with an error, and /readyz says why.
+nobody leads, KEDA is answered with an error, and /readyz says why.
 
 It ends on SIGTERM or SIGINT: streams are closed so that KEDA comes back soon, and
 calls in progress end. A second signal ends it at once.`,
@@ -77,6 +82,11 @@ calls in progress end. A second signal ends it at once.`,
 	options.Cluster.AddCluster(flags)
 	flags.StringVarP(&options.Cluster.Namespace, "namespace", "n", "", "Headroom's own namespace, where it keeps its memory; left out, POD_NAMESPACE's, else the pod's own, else headroom")
 	flags.DurationVar(&options.Cluster.RequestTimeout, "request-timeout", options.Cluster.RequestTimeout, "how long one request to the cluster may take at the start; 0 is for ever")
+	flags.BoolVar(&options.LeaderElect, "leader-elect", options.LeaderElect, "lead only while no other one does; without it more than one replica promises the same connections twice (not used with --fleets)")
+	flags.DurationVar(&options.LeaseDuration, "leader-elect-lease-duration", options.LeaseDuration, "how long the others wait for a leader that they don't hear of; whole seconds")
+	flags.DurationVar(&options.RenewDeadline, "leader-elect-renew-deadline", options.RenewDeadline, "how long after its last renewal began the leader may act on pods")
+	flags.DurationVar(&options.RetryPeriod, "leader-elect-retry-period", options.RetryPeriod, "how often everybody looks at the lease")
+	flags.StringVar(&options.PodName, "pod-name", "", "name of the pod that this runs in; left out, POD_NAME's, else the machine's name")
 	flags.StringVar(&options.GRPCAddress, "grpc-address", options.GRPCAddress, "address for KEDA")
 	flags.StringVar(&options.HTTPAddress, "http-address", options.HTTPAddress, "address for metrics, probes and plans")
 	flags.StringVar(&options.TLSCertFile, "tls-cert-file", "", "PEM file of the certificate that KEDA is shown, read again when it changes; without it KEDA is answered in plain text")

@@ -23,6 +23,10 @@ Of a database, BUDGET is LIMIT - RESERVE - the larger of OTHERS and HIGH WATER -
 GHOSTS: what the workloads' pods may hold. FREE is what of it is left. READ is how
 old the reading is. A ? is unknown.
 
+Of a workload, CURRENT is spec.replicas, and GATED how many of its pods wait at the
+gate. Below stands how many may pass now, are to be taken away, or came into being
+without the gate in mode Gate.
+
 It asks a running server, by the URL of its HTTP port or through a cluster's API
 server (with permission to get services/proxy).`,
 		Example: `  headroom status

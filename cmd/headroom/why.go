@@ -20,7 +20,8 @@ func newWhyCommand() *cobra.Command {
 		Long: `Why shows the decision for one workload: the target, what bound it, each step
 from the queue's demand to it, the account of every limit on its databases, and
 for each input the smallest change of it alone that would add a replica. What
-would change is found by deciding again with the change made.
+would change is found by deciding again with the change made. Where pods wait at
+the gate it says how many, how long and for what, and which have to go and why.
 
 It asks a running server, by the URL of its HTTP port or through a cluster's API
 server. With --at it asks for the decision that was in force at

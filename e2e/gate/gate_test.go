@@ -32,7 +32,7 @@ const (
 	patience  = 3 * time.Minute
 	namespace = "default"
 	other     = "example.com/quota"
-	epoch     = "keda-headroom.github.io/epoch"
+	epoch     = kube.EpochAnnotation
 
 	// me and you are the terms of two leaders.
 	me  = "headroom-0_abc"
@@ -179,7 +179,7 @@ func wants(t *testing.T, what string, o gate.Outcome, r gate.Result, said string
 func stamps(term string, pods ...*corev1.Pod) policy.WorkloadPlan {
 	var plan policy.WorkloadPlan
 	for _, p := range pods {
-		plan.Stamps = append(plan.Stamps, policy.Stamp{UID: string(p.UID), Name: p.Name, Epoch: term})
+		plan.Stamps = append(plan.Stamps, policy.Stamp{UID: string(p.UID), Name: p.Name, Version: p.ResourceVersion, Epoch: term})
 	}
 	return plan
 }
@@ -236,7 +236,9 @@ func (w world) stamps(t *testing.T) {
 
 	impostor := bare.DeepCopy()
 	impostor.UID = "00000000-0000-0000-0000-000000000000"
+	wants(t, "a pod at another version", w.one(t, you, stamps(you, bare), bare), gate.Stale, "modified")
 	before := w.get(t, bare.Name)
+	impostor.ResourceVersion = before.ResourceVersion
 	wants(t, "a pod of another uid", w.one(t, you, stamps(you, impostor), impostor), gate.Stale, "uid")
 	impostor.Name = "stamp-nobody"
 	wants(t, "a pod that is not there", w.one(t, you, stamps(you, impostor), impostor), gate.Gone, "not found")
@@ -290,13 +292,18 @@ func (w world) fences(t *testing.T) {
 
 	// One leader that takes back what was not answered: the term is there already.
 	p := w.pod(t, "fence-again", map[string]string{epoch: me}, kube.Gate)
-	wants(t, "taken back", w.one(t, me, stamps(me, p), p), gate.Done, "")
+	wants(t, "the same term", w.one(t, me, stamps(me, p), p), gate.Done, "")
+	if same := w.get(t, p.Name); same.ResourceVersion != p.ResourceVersion {
+		t.Error("a stamp that is there already is expected to change nothing, and so to fence nothing")
+	}
+	back := me + "/" + p.ResourceVersion
+	wants(t, "taken back", w.one(t, me, stamps(back, p), p), gate.Done, "")
 	after := w.get(t, p.Name)
-	if after.ResourceVersion == p.ResourceVersion || after.Annotations[gate.FenceAnnotation] != p.ResourceVersion {
+	if after.ResourceVersion == p.ResourceVersion || after.Annotations[epoch] != back {
 		t.Errorf("a stamp that takes an admission back has to change the version: it was %s and is %s, with %v", p.ResourceVersion, after.ResourceVersion, after.Annotations)
 	}
 	wants(t, "the admission that was late", w.one(t, me, admits(p), p), gate.Stale, "not as the plan saw it")
-	wants(t, "taken back twice", w.one(t, me, stamps(me, p), p), gate.Done, "")
+	wants(t, "taken back twice", w.one(t, me, stamps(back, p), p), gate.Stale, "modified")
 	if again := w.get(t, p.Name); again.ResourceVersion != after.ResourceVersion {
 		t.Error("a stamp that is repeated is expected to change nothing")
 	}

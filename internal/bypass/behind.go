@@ -27,6 +27,32 @@ var (
 	goodToKnow = map[Code]bool{PausedScaleOut: true, HPAOwnership: true}
 )
 
+// Held reports whether Headroom keeps the fleet to what the databases carry: in mode
+// Target where nothing is in the way, in mode Gate where the pods wait, as far as
+// can be seen.
+func Held(in Input) bool {
+	if in.Workload == nil {
+		return false
+	}
+	switch in.Workload.Mode {
+	case policy.Target:
+		return in.scaled() && !slices.ContainsFunc(Find(in), func(f Finding) bool { return f.Severity == policy.SeverityError })
+	case policy.Gate:
+		return Waits(in)
+	}
+	return false
+}
+
+// Waits reports whether the fleet's pods wait at the gate in mode Gate, as far as can
+// be seen: then those of a rollout's surge wait, too.
+func Waits(in Input) bool {
+	if in.Workload == nil || in.Workload.Mode != policy.Gate {
+		return false
+	}
+	f := finder{Input: in}
+	return f.gate(policy.Gate)
+}
+
 // behindTheGate says of every way past a target what is left of it where the pods
 // wait at the gate.
 func (f *finder) behindTheGate(ways []Finding) []Finding {

@@ -2,11 +2,8 @@ package bypass
 
 import (
 	"fmt"
-	"slices"
 
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-
+	"github.com/keda-headroom/headroom/internal/kedaapi"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -29,10 +26,10 @@ func (f *finder) evictions() {
 				fmt.Sprintf("a Job is given up %d s after it was created, and the time runs while its pod waits at the gate", *d),
 				"set activeDeadlineSeconds on the pod (template.spec), where it runs from the pod's start, or leave it out")
 		}
-		if shedding && !ignoresDisruption(spec.PodFailurePolicy) {
+		if shedding && !kedaapi.Disposable(spec.PodFailurePolicy) {
 			f.warns(JobNotShed, "spec.jobTargetRef.podFailurePolicy",
-				"an evicted pod counts against the Job's backoffLimit, so that Headroom sheds none of these pods: what they hold comes back when they end by themselves",
-				"add podFailurePolicy: {rules: [{action: Ignore, onPodConditions: [{type: DisruptionTarget}]}]}, with restartPolicy: Never")
+				"an evicted pod counts as a failure of its Job, so that Headroom sheds none of these pods: what they hold comes back when they end by themselves",
+				"add podFailurePolicy: {rules: [{action: Ignore, onPodConditions: [{type: DisruptionTarget}]}]}, that rule first, with restartPolicy: Never")
 		}
 	}
 	if grace := template.Spec.TerminationGracePeriodSeconds; shedding && grace != nil && *grace > longGrace {
@@ -40,13 +37,4 @@ func (f *finder) evictions() {
 			fmt.Sprintf("a pod that is shed may keep its connections for %d s more, and nobody else gets them before", *grace),
 			"let the worker close its connections on SIGTERM as soon as its message is done, or shorten the time")
 	}
-}
-
-// ignoresDisruption reports whether a Job doesn't count evicted pods as failed.
-func ignoresDisruption(p *batchv1.PodFailurePolicy) bool {
-	return p != nil && slices.ContainsFunc(p.Rules, func(r batchv1.PodFailurePolicyRule) bool {
-		return r.Action == batchv1.PodFailurePolicyActionIgnore && slices.ContainsFunc(r.OnPodConditions, func(c batchv1.PodFailurePolicyOnPodConditionsPattern) bool {
-			return c.Type == corev1.DisruptionTarget && c.Status != corev1.ConditionFalse
-		})
-	})
 }

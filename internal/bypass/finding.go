@@ -79,6 +79,7 @@ const (
 	BlueGreen          Code = "BlueGreen"          // two whole versions at once (error in mode Gate)
 	GateMissing        Code = "GateMissing"        // mode Gate, and pods that don't wait (error)
 	GateLabelValue     Code = "GateLabelValue"     // a label that asks for nothing (error)
+	GateNotInjected    Code = "GateNotInjected"    // a label that nobody acts on
 	GateNodeName       Code = "GateNodeName"       // a node chosen beforehand, and a gate (error)
 	GateUnneeded       Code = "GateUnneeded"       // pods that wait in another mode
 	GateUngoverned     Code = "GateUngoverned"     // pods that wait for ever (error)
@@ -92,56 +93,64 @@ const (
 	LongGrace          Code = "LongGrace"          // connections that come back late (note)
 )
 
-// Rules describes every code in a few words.
-var Rules = []struct {
+// Rule is what a code means.
+type Rule struct {
 	Code Code
-	Text string
-}{
-	{NoTrigger, "No trigger asks Headroom"},
-	{OtherTrigger, "Another trigger can ask for more than the target"},
-	{MetricType, "The target is multiplied by the number of ready pods"},
-	{CachedMetrics, "The HPA is served an old target"},
-	{ScalingModifiers, "A formula takes the place of the target"},
-	{SecondHPA, "Another HPA scales the same pods"},
-	{SecondScaledObject, "Another ScaledObject scales the same pods"},
-	{HPAOwnership, "KEDA's check for a second HPA is switched off"},
-	{ScaleDownTolerance, "The HPA ignores a small fall of the target"},
-	{ScaleUpTolerance, "The HPA's tolerance turns surge pods into replicas"},
-	{ToleranceDropped, "The cluster did not take the HPA's tolerance"},
-	{Stabilization, "The HPA follows a fall of the target late"},
-	{ScaleDownBrake, "The HPA follows a fall of the target in steps, or never"},
-	{Surge, "A rollout adds pods on top of the target"},
-	{ReplicasApplied, "Each apply of the manifest sets the number of replicas"},
-	{MinReplicas, "The minimum is above what the databases carry"},
-	{IdleReplicas, "KEDA goes from idle to the minimum in one jump"},
-	{Forced, "Activation is forced, whatever is free"},
-	{PausedAt, "Scaling is paused, and the target is not followed"},
-	{PausedScaleIn, "Scaling in is paused, and a fall of the target is not followed"},
-	{PausedScaleOut, "Scaling out is paused, and a rise of the target is not followed"},
-	{Fallback, "The fallback asks for a number of its own"},
-	{RestoredReplicas, "An old number of replicas comes back with the end of the ScaledObject"},
-	{JobStrategy, "KEDA adds Jobs to those that it finds, and can add them twice"},
-	{JobRollout, "Jobs that end overlap with new ones"},
-	{JobParallelism, "A Job has several pods"},
-	{JobPodReplacement, "A Job replaces a pod before it has ended"},
-	{CeilingAlone, "A ceiling is taken for a target"},
-	{CeilingUnused, "A formula leaves the ceiling out"},
-	{TargetInFormula, "A formula works on a target that is capped already"},
-	{FormulaUnbounded, "A formula asks for more than its ceiling"},
-	{FormulaNegative, "A formula falls below 0, which the HPA takes for everything"},
-	{FormulaRefused, "A formula that KEDA refuses"},
-	{BlueGreen, "A rollout runs two whole versions at once"},
-	{GateMissing, "Pods of a workload in mode Gate don't wait at the gate"},
-	{GateLabelValue, "The label that asks for the gate has another value than \"true\""},
-	{GateNodeName, "Pods with a gate have their node chosen beforehand"},
-	{GateUnneeded, "Pods wait at the gate in a mode that needs none"},
-	{GateUngoverned, "Pods wait at the gate, and no policy lets them through"},
-	{RolloutSwaps, "A rollout may end no pod, and only moves where Headroom takes pods away"},
-	{RolloutDeadline, "A rollout counts as failed while its pods wait"},
-	{OrderedReady, "One pod at the gate stops a StatefulSet"},
-	{DisruptionBudget, "A PodDisruptionBudget counts waiting pods as disrupted"},
-	{SeveralBudgets, "Several PodDisruptionBudgets match one pod, and none can be evicted"},
-	{JobNotShed, "A Job whose pods can't be shed"},
-	{JobDeadline, "A Job's deadline runs while its pods wait at the gate"},
-	{LongGrace, "Pods that are shed keep their connections for long"},
+	// Target and Gate are the most that it comes to in these modes, "" where it is
+	// not looked for or doesn't matter. In mode Observe there is no target to get
+	// past: only what is told of pods that wait is told there, too.
+	Target, Gate policy.Severity
+	Text         string // in a few words
+}
+
+// Rules are those of every code.
+var Rules = []Rule{
+	{NoTrigger, policy.SeverityError, policy.SeverityNote, "No trigger asks Headroom"},
+	{OtherTrigger, policy.SeverityError, policy.SeverityNote, "Another trigger can ask for more than the target"},
+	{MetricType, policy.SeverityError, policy.SeverityNote, "The target is multiplied by the number of ready pods"},
+	{CachedMetrics, policy.SeverityError, policy.SeverityError, "The HPA is served an old target"},
+	{ScalingModifiers, policy.SeverityError, policy.SeverityNote, "A formula takes the place of the target"},
+	{SecondHPA, policy.SeverityError, policy.SeverityWarning, "Another HPA scales the same pods"},
+	{SecondScaledObject, policy.SeverityError, policy.SeverityWarning, "Another ScaledObject scales the same pods"},
+	{HPAOwnership, policy.SeverityWarning, policy.SeverityNote, "KEDA's check for a second HPA is switched off"},
+	{ScaleDownTolerance, policy.SeverityWarning, policy.SeverityNote, "The HPA ignores a small fall of the target"},
+	{ScaleUpTolerance, policy.SeverityWarning, "", "The HPA's tolerance turns surge pods into replicas"},
+	{ToleranceDropped, policy.SeverityWarning, policy.SeverityNote, "The cluster did not take the HPA's tolerance"},
+	{Stabilization, policy.SeverityWarning, policy.SeverityNote, "The HPA follows a fall of the target late"},
+	{ScaleDownBrake, policy.SeverityWarning, policy.SeverityNote, "The HPA follows a fall of the target in steps, or never"},
+	{Surge, policy.SeverityWarning, "", "A rollout adds pods on top of the target"},
+	{ReplicasApplied, policy.SeverityWarning, "", "Each apply of the manifest sets the number of replicas"},
+	{MinReplicas, policy.SeverityWarning, policy.SeverityNote, "The minimum is above what the databases carry"},
+	{IdleReplicas, policy.SeverityWarning, "", "KEDA goes from idle to the minimum in one jump"},
+	{Forced, policy.SeverityWarning, "", "Activation is forced, whatever is free"},
+	{PausedAt, policy.SeverityWarning, policy.SeverityNote, "Scaling is paused, and the target is not followed"},
+	{PausedScaleIn, policy.SeverityWarning, policy.SeverityNote, "Scaling in is paused, and a fall of the target is not followed"},
+	{PausedScaleOut, policy.SeverityWarning, policy.SeverityNote, "Scaling out is paused, and a rise of the target is not followed"},
+	{Fallback, policy.SeverityWarning, policy.SeverityNote, "The fallback asks for a number of its own"},
+	{RestoredReplicas, policy.SeverityWarning, "", "An old number of replicas comes back with the end of the ScaledObject"},
+	{JobStrategy, policy.SeverityWarning, policy.SeverityNote, "KEDA adds Jobs to those that it finds, and can add them twice"},
+	{JobRollout, policy.SeverityWarning, "", "Jobs that end overlap with new ones"},
+	{JobParallelism, policy.SeverityWarning, "", "A Job has several pods"},
+	{JobPodReplacement, policy.SeverityWarning, "", "A Job replaces a pod before it has ended"},
+	{CeilingAlone, policy.SeverityError, policy.SeverityError, "A ceiling is taken for a target"},
+	{CeilingUnused, policy.SeverityWarning, policy.SeverityWarning, "A formula leaves the ceiling out"},
+	{TargetInFormula, policy.SeverityNote, policy.SeverityNote, "A formula works on a target that is capped already"},
+	{FormulaUnbounded, policy.SeverityError, policy.SeverityNote, "A formula asks for more than its ceiling"},
+	{FormulaNegative, policy.SeverityError, policy.SeverityNote, "A formula falls below 0, which the HPA takes for everything"},
+	{FormulaRefused, policy.SeverityError, policy.SeverityError, "A formula that KEDA refuses"},
+	{BlueGreen, policy.SeverityWarning, policy.SeverityError, "A rollout runs two whole versions at once"},
+	{GateMissing, "", policy.SeverityError, "Pods of a workload in mode Gate don't wait at the gate"},
+	{GateLabelValue, "", policy.SeverityError, "The label that asks for the gate has another value than \"true\""},
+	{GateNotInjected, "", policy.SeverityWarning, "A label asks for the gate, and no admission policy adds it"},
+	{GateNodeName, policy.SeverityError, policy.SeverityError, "Pods with a gate have their node chosen beforehand"},
+	{GateUnneeded, policy.SeverityWarning, "", "Pods wait at the gate in a mode that needs none"},
+	{GateUngoverned, policy.SeverityError, policy.SeverityError, "Pods wait at the gate, and no policy lets them through"},
+	{RolloutSwaps, "", policy.SeverityWarning, "A rollout may end no pod, and only moves where Headroom takes pods away"},
+	{RolloutDeadline, "", policy.SeverityWarning, "A rollout counts as failed while its pods wait"},
+	{OrderedReady, "", policy.SeverityWarning, "One pod at the gate stops a StatefulSet"},
+	{DisruptionBudget, "", policy.SeverityWarning, "A PodDisruptionBudget counts waiting pods as disrupted"},
+	{SeveralBudgets, "", policy.SeverityWarning, "Several PodDisruptionBudgets match one pod, and none can be evicted"},
+	{JobNotShed, "", policy.SeverityWarning, "A Job whose pods can't be shed"},
+	{JobDeadline, "", policy.SeverityWarning, "A Job's deadline runs while its pods wait at the gate"},
+	{LongGrace, "", policy.SeverityNote, "Pods that are shed keep their connections for long"},
 }

@@ -91,6 +91,12 @@ const (
 var formulaWays = []way{
 	{bypass.CeilingAlone, "spec.triggers[0].metadata.metric", func(in *bypass.Input) { in.ScaledObject.Spec.Triggers[0].Metadata["metric"] = "ceiling" },
 		func(in *bypass.Input) { in.ScaledObject.Spec.Triggers[0].Metadata["metric"] = "target" }},
+	{bypass.CeilingAlone, "spec.triggers[0].metadata.metric", func(in *bypass.Input) {
+		in.Workload.Mode, in.ScaledObject.Spec.Triggers[0].Metadata["metric"] = policy.Observe, "ceiling"
+	}, func(in *bypass.Input) {
+		capped(in, "ceiling + 1") // changes nothing
+		in.Workload.Mode = policy.Observe
+	}},
 	{bypass.CeilingUnused, formulaPath + ".formula", func(in *bypass.Input) {
 		capped(in, "max(0, min(demand, other))")
 		in.ScaledObject.Spec.Triggers = append(in.ScaledObject.Spec.Triggers, in.ScaledObject.Spec.Triggers[0])
@@ -174,6 +180,7 @@ var gateWays = []way{
 			in.Deployment.Spec.Template.Labels[bypass.GateLabel] = "yes"
 			in.Deployment.Spec.Template.Spec.SchedulingGates = gates()
 		}},
+	{bypass.GateNotInjected, templateLabel, func(in *bypass.Input) { in.Injects = to(false) }, func(in *bypass.Input) { in.Injects = to(true) }},
 	{bypass.GateNodeName, "spec.template.spec.nodeName", func(in *bypass.Input) { in.Deployment.Spec.Template.Spec.NodeName = "node-1" },
 		func(in *bypass.Input) { in.Deployment.Spec.Template.Spec.SchedulerName = "another" }},
 	{bypass.RolloutSwaps, "spec.strategy.rollingUpdate.maxUnavailable", func(in *bypass.Input) {
@@ -449,6 +456,58 @@ func TestRolloutSurge(t *testing.T) {
 	} {
 		if got := bypass.RolloutSurge(c.strategy, 10); got != c.want {
 			t.Errorf("%s: expected %d, found %d", c.name, c.want, got)
+		}
+	}
+}
+
+// No finding is graver than its rule says, and each rule's severities occur.
+func TestRulesSayHowGrave(t *testing.T) {
+	order := map[policy.Severity]int{"": 0, policy.SeverityNote: 1, policy.SeverityWarning: 2, policy.SeverityError: 3}
+	most := map[policy.Mode]map[bypass.Code]policy.Severity{policy.Target: {}, policy.Gate: {}}
+	count := func(in *bypass.Input) {
+		mode := policy.Target
+		if in.Workload != nil {
+			mode = in.Workload.Mode
+		}
+		if mode == policy.Observe {
+			return
+		}
+		for _, f := range bypass.Find(*in) {
+			if order[f.Severity] > order[most[mode][f.Code]] {
+				most[mode][f.Code] = f.Severity
+			}
+		}
+	}
+	gate := func(fleet func(*testing.T) *bypass.Input) func(t *testing.T) *bypass.Input {
+		return func(t *testing.T) *bypass.Input {
+			in := fleet(t)
+			in.Workload.Mode, in.Workload.ReadyTimeout = policy.Gate, 10*time.Minute
+			if template := in.Template(); template != nil {
+				template.Spec.SchedulingGates = gates()
+			}
+			return in
+		}
+	}
+	for _, group := range []struct {
+		ways  []way
+		fleet func(t *testing.T) *bypass.Input
+	}{
+		{ways, closed}, {jobWays, closedJob}, {formulaWays, closed}, {unneededWays, closed}, {argoWays, argo},
+		{ways, gate(closed)}, {jobWays, gate(closedJob)}, {formulaWays, gate(closed)}, {argoWays, gate(argo)},
+		{gateWays, behind}, {gateJobWays, behindJob}, {gateArgoWays, behindArgo},
+	} {
+		for _, w := range group.ways {
+			in := group.fleet(t)
+			w.opens(in)
+			count(in)
+		}
+	}
+	for _, r := range bypass.Rules {
+		if got := most[policy.Target][r.Code]; got != r.Target {
+			t.Errorf("%s in mode Target: expected %q, found %q", r.Code, r.Target, got)
+		}
+		if got := most[policy.Gate][r.Code]; got != r.Gate && r.Code != bypass.GateUngoverned { // of no mode
+			t.Errorf("%s in mode Gate: expected %q, found %q", r.Code, r.Gate, got)
 		}
 	}
 }

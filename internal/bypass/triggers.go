@@ -6,16 +6,13 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 
 	"github.com/keda-headroom/headroom/internal/kedaapi"
+	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/scaler/trigger"
 )
 
-// metricKey says in a trigger's metadata which number it asks for: the target,
-// which is what is meant where it is left out, or the ceiling.
-const (
-	metricKey     = "metric"
-	metricCeiling = "ceiling"
-)
-
-func asksForCeiling(t kedaapi.Trigger) bool { return Asks(t) && t.Metadata[metricKey] == metricCeiling }
+func asksForCeiling(t kedaapi.Trigger) bool {
+	return Asks(t) && t.Metadata[trigger.MetricKey] == string(trigger.Ceiling)
+}
 
 // triggers looks at who else is asked, and at what becomes of the answer.
 func (f *finder) triggers() {
@@ -48,13 +45,27 @@ func (f *finder) triggers() {
 	}
 }
 
+// ceilingsAlone looks at ceilings that are taken for targets. They are even in mode
+// Observe, which changes nothing else.
+func (f *finder) ceilingsAlone() {
+	for i, t := range f.Input.Triggers() {
+		if asksForCeiling(t) && f.formula() == nil {
+			f.metric(fmt.Sprintf("spec.triggers[%d]", i), t, nil)
+		}
+	}
+}
+
 // metric looks at which number a trigger asks for, and at what it is used for.
 func (f *finder) metric(at string, t kedaapi.Trigger, formula *formula) {
 	switch {
 	case formula != nil && formula.wrong != nil: // that is said
 	case asksForCeiling(t) && formula == nil:
-		f.fails(CeilingAlone, at+".metadata."+metricKey,
-			"the trigger asks for the ceiling, and no formula makes a cap of it: the fleet would always be as large as the databases carry, whether there is work or not",
+		size := "as large as the databases carry"
+		if f.Workload != nil && f.Workload.Mode == policy.Observe {
+			size = "as large as maxReplicaCount (in mode Observe the ceiling limits nothing)"
+		}
+		f.fails(CeilingAlone, at+".metadata."+trigger.MetricKey,
+			"the trigger asks for the ceiling, and no formula makes a cap of it: the fleet would always be "+size+", whether there is work or not",
 			"leave metric out, which asks for the target; or add scalingModifiers with a formula over a trigger of your own, as in max(0, min(demand, ceiling))")
 	case asksForCeiling(t) && t.Name == "":
 		f.warns(CeilingUnused, at+".name",

@@ -73,6 +73,7 @@ var resources = map[string]string{
 	"ConfigMap": "configmaps", "Secret": "secrets", "Service": "services", "Deployment": "deployments", "StatefulSet": "statefulsets",
 	"DaemonSet": "daemonsets", "HorizontalPodAutoscaler": "horizontalpodautoscalers", "ScaledObject": "scaledobjects", "ScaledJob": "scaledjobs",
 	"Rollout": "rollouts", "PodDisruptionBudget": "poddisruptionbudgets",
+	"MutatingAdmissionPolicy": "mutatingadmissionpolicies", "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
 }
 
 // Add adds the objects of YAML documents. Policies are left out: they reach a

@@ -10,6 +10,7 @@ import (
 
 	keda "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	admission "k8s.io/api/admissionregistration/v1"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
@@ -25,21 +26,25 @@ const manifests = ".."
 
 // kinds are what may stand in a manifest.
 var kinds = map[string]reflect.Type{
-	"v1 Namespace":                                    reflect.TypeFor[core.Namespace](),
-	"v1 ServiceAccount":                               reflect.TypeFor[core.ServiceAccount](),
-	"v1 ConfigMap":                                    reflect.TypeFor[core.ConfigMap](),
-	"v1 Service":                                      reflect.TypeFor[core.Service](),
-	"apps/v1 Deployment":                              reflect.TypeFor[apps.Deployment](),
-	"networking.k8s.io/v1 NetworkPolicy":              reflect.TypeFor[networking.NetworkPolicy](),
-	"rbac.authorization.k8s.io/v1 ClusterRole":        reflect.TypeFor[rbac.ClusterRole](),
-	"rbac.authorization.k8s.io/v1 ClusterRoleBinding": reflect.TypeFor[rbac.ClusterRoleBinding](),
-	"rbac.authorization.k8s.io/v1 Role":               reflect.TypeFor[rbac.Role](),
-	"rbac.authorization.k8s.io/v1 RoleBinding":        reflect.TypeFor[rbac.RoleBinding](),
-	"monitoring.coreos.com/v1 ServiceMonitor":         reflect.TypeFor[monitoring.ServiceMonitor](),
-	"monitoring.coreos.com/v1 PrometheusRule":         reflect.TypeFor[monitoring.PrometheusRule](),
-	"keda.sh/v1alpha1 ScaledObject":                   reflect.TypeFor[keda.ScaledObject](),
-	"keda.sh/v1alpha1 ScaledJob":                      reflect.TypeFor[keda.ScaledJob](),
-	"keda.sh/v1alpha1 TriggerAuthentication":          reflect.TypeFor[keda.TriggerAuthentication](),
+	"v1 Namespace":                                                     reflect.TypeFor[core.Namespace](),
+	"v1 ServiceAccount":                                                reflect.TypeFor[core.ServiceAccount](),
+	"v1 ConfigMap":                                                     reflect.TypeFor[core.ConfigMap](),
+	"v1 Service":                                                       reflect.TypeFor[core.Service](),
+	"apps/v1 Deployment":                                               reflect.TypeFor[apps.Deployment](),
+	"networking.k8s.io/v1 NetworkPolicy":                               reflect.TypeFor[networking.NetworkPolicy](),
+	"rbac.authorization.k8s.io/v1 ClusterRole":                         reflect.TypeFor[rbac.ClusterRole](),
+	"rbac.authorization.k8s.io/v1 ClusterRoleBinding":                  reflect.TypeFor[rbac.ClusterRoleBinding](),
+	"rbac.authorization.k8s.io/v1 Role":                                reflect.TypeFor[rbac.Role](),
+	"rbac.authorization.k8s.io/v1 RoleBinding":                         reflect.TypeFor[rbac.RoleBinding](),
+	"monitoring.coreos.com/v1 ServiceMonitor":                          reflect.TypeFor[monitoring.ServiceMonitor](),
+	"monitoring.coreos.com/v1 PrometheusRule":                          reflect.TypeFor[monitoring.PrometheusRule](),
+	"admissionregistration.k8s.io/v1 MutatingAdmissionPolicy":          reflect.TypeFor[admission.MutatingAdmissionPolicy](),
+	"admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding":   reflect.TypeFor[admission.MutatingAdmissionPolicyBinding](),
+	"admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy":        reflect.TypeFor[admission.ValidatingAdmissionPolicy](),
+	"admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding": reflect.TypeFor[admission.ValidatingAdmissionPolicyBinding](),
+	"keda.sh/v1alpha1 ScaledObject":                                    reflect.TypeFor[keda.ScaledObject](),
+	"keda.sh/v1alpha1 ScaledJob":                                       reflect.TypeFor[keda.ScaledJob](),
+	"keda.sh/v1alpha1 TriggerAuthentication":                           reflect.TypeFor[keda.TriggerAuthentication](),
 }
 
 // objects are the objects of a document, by "Kind namespace/name".

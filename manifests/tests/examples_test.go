@@ -109,14 +109,14 @@ func TestTriggersAndPoliciesAgree(t *testing.T) {
 				if !strings.HasPrefix(tr.Type, "external") {
 					continue
 				}
-				id, err := trigger.Parse(namespace, tr.Metadata)
+				asked, err := trigger.Parse(namespace, tr.Metadata)
 				if err != nil {
 					t.Errorf("%s: %v", path, err)
 				}
 				if address := tr.Metadata[trigger.ScalerAddress]; address != "headroom.headroom.svc:6000" {
 					t.Errorf("%s asks %s, which the base is not", path, address)
 				}
-				asks[id] = true
+				asks[asked.Workload] = true
 			}
 		}
 		governed := map[metrics.ID]bool{}

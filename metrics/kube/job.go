@@ -46,7 +46,7 @@ func jobsByScaledJob(object any) ([]string, error) {
 // returns those of a Job.
 func jobsOf(o kedaapi.ScaledJob, all []*row[job], pods func(*row[job]) []*row[pod]) metrics.Jobs {
 	strategy := o.Spec.ScalingStrategy
-	out := metrics.Jobs{Strategy: metrics.JobsDefault, Disposable: disposable(o.Spec.JobTargetRef.PodFailurePolicy)}
+	out := metrics.Jobs{Strategy: metrics.JobsDefault, Disposable: kedaapi.Disposable(o.Spec.JobTargetRef.PodFailurePolicy)}
 	switch asked := metrics.JobStrategy(strategy.Strategy); asked {
 	case metrics.JobsAccurate, metrics.JobsEager:
 		out.Strategy = asked
@@ -71,39 +71,6 @@ func jobsOf(o kedaapi.ScaledJob, all []*row[job], pods func(*row[job]) []*row[po
 		}
 	}
 	return out
-}
-
-// endsOfEviction are the exit codes of a container that is told to stop: of one
-// that doesn't handle SIGINT or SIGTERM, and of one that has to be killed.
-var endsOfEviction = []int32{128 + 2, 128 + 15, 128 + 9}
-
-// disposable reports whether a Job goes on with another pod when one is evicted.
-// Rules are tried in order, and the first that fits decides: one about exit codes
-// that comes before it may be about those of the evicted pod.
-func disposable(policy *batchv1.PodFailurePolicy) bool {
-	if policy == nil {
-		return false
-	}
-	for _, rule := range policy.Rules {
-		if slices.ContainsFunc(rule.OnPodConditions, func(c batchv1.PodFailurePolicyOnPodConditionsPattern) bool {
-			return c.Type == corev1.DisruptionTarget && (c.Status == "" || c.Status == corev1.ConditionTrue)
-		}) {
-			return rule.Action == batchv1.PodFailurePolicyActionIgnore
-		}
-		codes := rule.OnExitCodes
-		if codes == nil || rule.Action == batchv1.PodFailurePolicyActionIgnore {
-			continue
-		}
-		among := func(code int32) bool { return slices.Contains(codes.Values, code) }
-		fits := slices.ContainsFunc(endsOfEviction, among)
-		if codes.Operator == batchv1.PodFailurePolicyOnExitCodesOpNotIn {
-			fits = slices.ContainsFunc(endsOfEviction, func(code int32) bool { return !among(code) })
-		}
-		if fits {
-			return false
-		}
-	}
-	return false
 }
 
 // started reports whether a Job with this pod is not pending.

@@ -166,11 +166,11 @@ func TestWhatAnEvictionDoesToAJob(t *testing.T) {
 		`{"action": "FailJob", "onPodConditions": [{"type": "ConfigIssue"}]}, ` + ignored:                    true,
 	} {
 		policy := decode[batchv1.PodFailurePolicy](t, `{"rules": [`+rules+`]}`)
-		if got := disposable(policy); got != want {
+		if got := kedaapi.Disposable(policy); got != want {
 			t.Errorf("rules %s: disposable is %v, want %v", rules, got, want)
 		}
 	}
-	if disposable(nil) {
+	if kedaapi.Disposable(nil) {
 		t.Error("a Job without podFailurePolicy counts evicted pods as failed")
 	}
 }

@@ -32,9 +32,8 @@ type Action struct {
 	// admission always has one.
 	Version string
 
-	// Epoch is what a stamp writes. Outdated is a version of the pod that must not
-	// stay the current one, where the pod carries Epoch already; "" elsewhere.
-	Epoch, Outdated string
+	// Epoch is what a stamp writes.
+	Epoch string
 
 	// Grant is what an admission stamps: connections by database.
 	Grant map[string]int
@@ -68,10 +67,7 @@ func Actions(p policy.Plan, s policy.Snapshot) []Action {
 		base := Action{Workload: w.ID, Term: s.Epoch, Planned: p.At, Sentence: w.Sentence}
 		for _, stamp := range w.Stamps {
 			a := base
-			a.Kind, a.Name, a.UID, a.Epoch = Stamp, stamp.Name, stamp.UID, stamp.Epoch
-			if pod := pods[stamp.UID]; pod.Epoch == stamp.Epoch {
-				a.Outdated = pod.Version
-			}
+			a.Kind, a.Name, a.UID, a.Version, a.Epoch = Stamp, stamp.Name, stamp.UID, stamp.Version, stamp.Epoch
 			stamps = append(stamps, a)
 		}
 		for _, eviction := range w.Evictions {
@@ -106,6 +102,6 @@ func podsOf(s policy.Snapshot, id metrics.ID) map[string]metrics.Pod {
 
 // same reports whether two actions ask the API server for the same.
 func (a Action) same(b Action) bool {
-	return a.Kind == b.Kind && a.UID == b.UID && a.Version == b.Version && a.Epoch == b.Epoch && a.Outdated == b.Outdated &&
+	return a.Kind == b.Kind && a.UID == b.UID && a.Version == b.Version && a.Epoch == b.Epoch &&
 		a.Annotated == b.Annotated && a.IgnoreDisruptionBudgets == b.IgnoreDisruptionBudgets && maps.Equal(a.Grant, b.Grant)
 }

@@ -36,6 +36,10 @@ type Options struct {
 	// Leading returns the term in which this process leads, and whether it may
 	// write now. It is asked right before each request and must not wait.
 	Leading func() (epoch string, ok bool)
+	// Confirm asks the API server whether term has gone on until now, see
+	// leader.Leader. A stamp is sent only after a confirmation that was asked for
+	// after it was planned. nil trusts Leading alone.
+	Confirm func(ctx context.Context, term string) error
 	// Done is told what became of each attempt, one after the other. It must not
 	// wait. nil tells nobody.
 	Done func(Outcome)
@@ -59,6 +63,7 @@ type Actor struct {
 	underWay           int
 	ended              chan Outcome
 	journal            *journal
+	confirmed          confirmation
 }
 
 // New returns an actor that has done nothing yet.
@@ -88,6 +93,7 @@ func New(options Options) *Actor {
 		last:      map[string]Attempt{},
 		ended:     make(chan Outcome, options.Concurrency),
 		journal:   newJournal(options.Log),
+		confirmed: confirmation{ask: options.Confirm},
 	}
 }
 
@@ -195,6 +201,11 @@ func (a *Actor) note(o Outcome) {
 func (a *Actor) attempt(ctx context.Context, action Action) Outcome {
 	began := time.Now()
 	o := Outcome{Action: action}
+	if err := a.confirm(ctx, action); err != nil {
+		a.options.Log.Debug("the term is not confirmed: nothing is written on pods", "term", action.Term, "problem", err.Error())
+		o.At = time.Now()
+		return o
+	}
 	for i, r := range action.Requests() {
 		if i > 0 && o.Result != action.second() {
 			break
@@ -208,6 +219,13 @@ func (a *Actor) attempt(ctx context.Context, action Action) Outcome {
 	o.At = time.Now()
 	o.Took = o.At.Sub(began)
 	return o
+}
+
+// confirm makes sure, before a stamp, that nobody else has led since it was planned.
+func (a *Actor) confirm(ctx context.Context, action Action) error {
+	ctx, cancel := context.WithTimeout(ctx, a.options.RequestTimeout)
+	defer cancel()
+	return a.confirmed.confirm(ctx, action)
 }
 
 // send sends one request, once: what is to be sent again is decided anew.

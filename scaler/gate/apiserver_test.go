@@ -171,6 +171,9 @@ func (s *apiserver) do(r *http.Request, parts []string, body []byte) (int, any) 
 			answer := refuse(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, "metadata.uid: field is immutable", metav1.StatusCause{Field: "metadata.uid"})
 			return int(answer.Code), answer.Status
 		}
+		if next.ResourceVersion != pod.ResourceVersion {
+			return no(http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
+		}
 		if !bytes.Equal(before, after) {
 			s.put(next)
 		}

@@ -12,15 +12,6 @@ import (
 	"github.com/keda-headroom/headroom/metrics/kube"
 )
 
-// FenceAnnotation is written to a gated pod for its version's sake: its value is a
-// version that the pod had, and has no longer.
-const FenceAnnotation = prefix + "fence"
-
-// epochAnnotation is the leader's term that was last written on a gated pod.
-const epochAnnotation = prefix + "epoch"
-
-const prefix = "keda-headroom.github.io/"
-
 // Request is one request to the API server.
 type Request struct {
 	// Method is PATCH, POST or DELETE.
@@ -77,16 +68,14 @@ func (a Action) request(method, subresource, contentType string, body any) Reque
 
 // stamp is a merge patch: it makes the annotations where there are none, and
 // leaves alone those that there are. A uid in it that is not the pod's is refused,
-// because a uid can't be changed. The API server may repeat it by itself against a
-// newer version of the pod; that is as good.
+// because a uid can't be changed, and so is a resourceVersion that is no longer the
+// pod's.
 func (a Action) stamp() Request {
-	annotations := map[string]string{epochAnnotation: a.Epoch}
-	if a.Outdated != "" {
-		annotations[FenceAnnotation] = a.Outdated
+	metadata := map[string]any{"uid": a.UID, "annotations": map[string]string{kube.EpochAnnotation: a.Epoch}}
+	if a.Version != "" {
+		metadata["resourceVersion"] = a.Version
 	}
-	return a.request(http.MethodPatch, "", string(types.MergePatchType), map[string]any{
-		"metadata": map[string]any{"uid": a.UID, "annotations": annotations},
-	})
+	return a.request(http.MethodPatch, "", string(types.MergePatchType), map[string]any{"metadata": metadata})
 }
 
 // operation is one of a JSON patch.

@@ -38,10 +38,6 @@ func TestRequests(t *testing.T) {
 			with(func(a *Action) { a.Kind, a.Epoch = Stamp, "headroom-0_abc" }),
 			[]string{mergeAt + `{"metadata":{"annotations":{"keda-headroom.github.io/epoch":"headroom-0_abc"},"uid":"u1"}}`},
 		},
-		"a stamp on a pod that has it": {
-			with(func(a *Action) { a.Kind, a.Epoch, a.Outdated = Stamp, "headroom-0_abc", "17" }),
-			[]string{mergeAt + `{"metadata":{"annotations":{"keda-headroom.github.io/epoch":"headroom-0_abc","keda-headroom.github.io/fence":"17"},"uid":"u1"}}`},
-		},
 		"an admission": {
 			with(func(a *Action) { a.Kind, a.Version, a.Grant, a.Annotated = Admit, "17", grant, true }),
 			[]string{annotated},
@@ -93,7 +89,7 @@ func TestActionsOfAPlan(t *testing.T) {
 	plan := policy.Plan{Workloads: []policy.WorkloadPlan{
 		{
 			ID:         invoices,
-			Stamps:     []policy.Stamp{{UID: "i1", Name: "i-1", Epoch: "me"}, {UID: "i2", Name: "i-2", Epoch: "me"}},
+			Stamps:     []policy.Stamp{{UID: "i1", Name: "i-1", Epoch: "me"}, {UID: "i2", Name: "i-2", Epoch: "me/2"}},
 			Admissions: []policy.Admission{{UID: "i3", Name: "i-3", Version: "3", Grant: map[string]int{"a/b": 1}}, {UID: "i4", Name: "i-4"}},
 		},
 		{ID: metrics.ID{Namespace: "shop", Name: "idle"}},
@@ -119,8 +115,8 @@ func TestActionsOfAPlan(t *testing.T) {
 	if want := "Stamp i1 , Stamp i2 , Evict o2 6, Admit i3 3, Admit o1 5, "; names != want {
 		t.Errorf("found %s, want %s", names, want)
 	}
-	if got[0].Outdated != "" || got[1].Outdated != "2" {
-		t.Errorf("a pod that carries the term has to get another version by its stamp, and only that: found %+v", got[:2])
+	if got[0].Epoch != "me" || got[1].Epoch != "me/2" {
+		t.Errorf("found %+v", got[:2])
 	}
 	if !got[3].Annotated || got[4].Annotated {
 		t.Errorf("a pod with a term on it has annotations, of another that isn't known: found %+v", got[3:])

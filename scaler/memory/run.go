@@ -43,7 +43,7 @@ func (s *Store) Run(ctx context.Context, state func() *scaler.State) {
 
 // write writes what has changed enough, or everything that has changed at all.
 func (s *Store) write(ctx context.Context, state *scaler.State, everything bool) {
-	if !state.Planned() {
+	if !state.Planned() || !s.options.Leads() {
 		return
 	}
 	now := time.Now()

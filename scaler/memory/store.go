@@ -45,6 +45,9 @@ type Options struct {
 	// RiseInterval and PlanInterval bound how often an object is written, 0 for
 	// the defaults.
 	RiseInterval, PlanInterval time.Duration
+	// Leads reports whether this process leads. One that doesn't writes nothing:
+	// it may know less than the one that does. nil always leads.
+	Leads func() bool
 	// Shared is told when another installation remembers the same server, once;
 	// object is our own one's name. nil tells nobody but the log.
 	Shared func(object, sentence string)
@@ -79,6 +82,9 @@ func New(options Options) *Store {
 	}
 	if options.PlanInterval <= 0 {
 		options.PlanInterval = DefaultPlanInterval
+	}
+	if options.Leads == nil {
+		options.Leads = func() bool { return true }
 	}
 	if options.Shared == nil {
 		options.Shared = func(string, string) {}

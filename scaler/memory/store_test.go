@@ -52,6 +52,7 @@ func (readings) Use(policy.Set)           {}
 func (readings) Changed() <-chan struct{} { return nil }
 func (r readings) Snapshot(policy.Group) policy.Snapshot {
 	return policy.Snapshot{
+		Epoch: "t",
 		Databases: map[metrics.ID]metrics.Reading[metrics.Database]{ordersDB: metrics.Known(metrics.Database{
 			Server: "s1", Name: "orders", Attribution: metrics.ByAddress,
 			Constraints: []metrics.Constraint{{Name: "server", Limit: 50}},
@@ -66,7 +67,7 @@ func (r readings) Snapshot(policy.Group) policy.Snapshot {
 			SpecReplicas: 2, StatusReplicas: 2,
 			Pods: []metrics.Pod{
 				{UID: "1", Name: "w-1", Address: "10.0.0.1", Ready: true, Grant: map[string]int{ordersDB.String(): 5}},
-				{UID: "2", Name: "w-2", Gated: true},
+				{UID: "2", Name: "w-2", Gated: true, Epoch: "t", Version: "1"},
 			},
 		}, r.now)},
 	}

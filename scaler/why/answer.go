@@ -25,6 +25,8 @@ type Answer struct {
 	From string `json:"from"`
 	// Asked is the time that was asked about; left out for the present.
 	Asked time.Time `json:"asked,omitzero"`
+	// Gate says who waits at the workload's gate; left out where nobody does.
+	Gate *Gate `json:"gate,omitempty"`
 	// Notes say what to keep in mind about the answer.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -32,7 +34,7 @@ type Answer struct {
 // Current explains a decision in force.
 func Current(at time.Time, g policy.Group, s policy.Snapshot, l policy.Ledger, workload metrics.ID) (Answer, bool) {
 	e, ok := policy.Explain(at, g, s, l, workload)
-	return Answer{Explanation: e, From: FromServer}, ok
+	return Answer{Explanation: e, From: FromServer, Gate: gate(at, s, e.Plan)}, ok
 }
 
 // Recorded explains the decision that was in force at an earlier time. Where
@@ -43,7 +45,7 @@ func Recorded(reader *recording.Reader, workload metrics.ID, at time.Time, progr
 		return Answer{}, err
 	}
 	e, _ := policy.Explain(r.At, r.Group, r.Snapshot, r.Ledger, workload)
-	a := Answer{Explanation: e, From: FromRecording, Asked: at.UTC()}
+	a := Answer{Explanation: e, From: FromRecording, Asked: at.UTC(), Gate: gate(r.At, r.Snapshot, e.Plan)}
 	if gap := at.Sub(r.At); gap > 2*recording.Heartbeat {
 		a.Notes = append(a.Notes, fmt.Sprintf(
 			"nothing was recorded for %s before the time asked about: Headroom did not run, or the workload had no policy; this is the last decision before", gap.Round(time.Second)))

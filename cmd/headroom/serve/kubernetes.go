@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,8 +16,10 @@ import (
 	"github.com/keda-headroom/headroom/metrics/kube"
 	"github.com/keda-headroom/headroom/metrics/kube/secret"
 	"github.com/keda-headroom/headroom/policy"
-	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/condition"
 	"github.com/keda-headroom/headroom/scaler/events"
+	"github.com/keda-headroom/headroom/scaler/gate"
+	"github.com/keda-headroom/headroom/scaler/leader"
 	"github.com/keda-headroom/headroom/scaler/memory"
 	"github.com/keda-headroom/headroom/scaler/policies"
 	"github.com/keda-headroom/headroom/scaler/policyconfigmap"
@@ -43,10 +44,12 @@ type cluster struct {
 	memory    *memory.Store
 	publisher *events.Publisher
 	maps      *policyconfigmap.Watcher
+	leader    *leader.Leader
+	client    kubernetes.Interface
 
 	set     atomic.Pointer[policy.Set]    // in force
 	ledger  atomic.Pointer[policy.Ledger] // that was remembered
-	waiting atomic.Pointer[string]        // what the start waits for
+	waiting atomic.Pointer[string]        // what readiness waits for
 }
 
 // openCluster returns a cluster that nobody has spoken to yet. Events are sent
@@ -71,6 +74,10 @@ func openCluster(ctx context.Context, options Options, log *slog.Logger) (*clust
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes: %w", err)
 	}
+	c.client = client
+	if c.leader, err = options.leader(config, c.watched, log); err != nil {
+		return nil, err
+	}
 	namespace := options.namespace()
 	c.secrets = secret.New(secret.Options{Client: client, Reader: "Headroom's ServiceAccount in namespace " + namespace})
 	recorder, err := events.Record(ctx, client)
@@ -79,7 +86,7 @@ func openCluster(ctx context.Context, options Options, log *slog.Logger) (*clust
 	}
 	c.publisher = events.New(events.Options{Recorder: recorder, Workload: c.reference})
 	c.memory = memory.New(memory.Options{
-		Client: client, Installation: memory.Installation{Namespace: namespace}, Log: log,
+		Client: client, Installation: memory.Installation{Namespace: namespace}, Leads: c.leader.Leading, Log: log,
 		Shared: func(object, sentence string) {
 			about := &corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: namespace, Name: object}
 			c.publisher.Remark(about, events.DatabaseShared, sentence)
@@ -107,23 +114,78 @@ func (c *cluster) remembered() policy.Ledger {
 	return policy.Ledger{}
 }
 
-// run does everything until ctx ends. The policies of keeper come into force once
-// memory and fleets were read.
-func (c *cluster) run(ctx context.Context, keeper *policies.Keeper, origin *policies.Origin, state func() *scaler.State) {
-	defer c.secrets.Close()
+// live watches the cluster until ctx ends, and leads when it is its turn. It fails
+// where another one leads after this one did.
+func (c *cluster) live(ctx context.Context, lead func(ctx context.Context)) error {
+	watching, end := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
+	defer end()
 	running.Go(func() {
-		if err := c.watched.Run(ctx); err != nil {
+		if err := c.watched.Run(watching); err != nil {
 			c.log.Error("Kubernetes is not watched", "problem", err.Error())
 		}
 	})
-	if !c.start(ctx, keeper) {
+	if !c.until(ctx, "waiting for Kubernetes: this one can't lead before it was read", c.watched.Fresh) {
+		return nil
+	}
+	for _, err := range c.watched.Refused() {
+		c.log.Warn("the API server does not show something: workloads that need it can't be known", "problem", err.Error())
+	}
+	c.waits("")
+
+	// The lease is let go when nothing acts any more, and not before.
+	candidate, resign := context.WithCancel(watching)
+	defer resign()
+	ended := make(chan error, 1)
+	running.Go(func() { ended <- c.leader.Run(candidate) })
+	acting, stop := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	select {
+	case <-ctx.Done():
+	case err := <-ended:
+		stop()
+		return err
+	case <-c.leader.Led():
+		work.Go(func() { lead(acting) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		work.Wait()
+		resign()
+		err = <-ended
+	case err = <-ended:
+	}
+	stop()
+	work.Wait()
+	return err
+}
+
+// act does everything that only the leader does, until ctx ends. The policies of
+// keeper come into force once memory was read.
+func (c *cluster) act(ctx context.Context, with actsWith) {
+	if !c.start(ctx, with.keeper) {
 		return
 	}
-	running.Go(func() { c.maps.Run(ctx, origin) })
-	running.Go(func() { c.memory.Run(ctx, state) })
-	running.Go(func() { c.publisher.Run(ctx, state) })
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { c.maps.Run(ctx, with.origin) })
+	running.Go(func() { c.memory.Run(ctx, with.state) })
+	running.Go(func() { c.publisher.Run(ctx, with.state) })
+	teller := condition.New(condition.Options{
+		Client: c.client.CoreV1().RESTClient(), State: with.state, Leading: c.leader.Epoch, Log: c.log,
+	})
+	running.Go(func() { teller.Run(ctx) })
+	actor := gate.New(gate.Options{
+		Client: c.client.CoreV1().RESTClient(), State: with.state, Leading: c.leader.Epoch, Confirm: c.leader.Confirm, Log: c.log,
+		Done: func(o gate.Outcome) {
+			with.done(o)
+			c.publisher.Outcome(o)
+			teller.Outcome(o)
+		},
+	})
+	running.Go(func() { actor.Run(ctx) })
 	recheck := time.NewTicker(recheckEvery)
 	defer recheck.Stop()
 	for {
@@ -131,48 +193,53 @@ func (c *cluster) run(ctx context.Context, keeper *policies.Keeper, origin *poli
 		case <-ctx.Done():
 			return
 		case <-recheck.C:
-			keeper.Recheck()
+			with.keeper.Recheck()
 		}
 	}
 }
 
 // start reads what has to be known before the first plan, and returns false when
-// ctx ends first. While the API server is away it says so, and tries again.
+// ctx ends first.
 func (c *cluster) start(ctx context.Context, keeper *policies.Keeper) bool {
 	var loaded memory.Loaded
-	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) (err error) { loaded, err = c.memory.Load(ctx); return err },
-		c.watched.Fresh,
-	} {
-		said := ""
-		for {
-			err := c.attempt(ctx, step)
-			if err == nil {
-				break
-			}
-			if ctx.Err() != nil {
-				return false
-			}
-			if c.waits(err.Error()); err.Error() != said {
-				said = err.Error()
-				c.log.Warn("waiting for Kubernetes: nothing is planned before it was read", "problem", said)
-			}
-			again := time.NewTimer(startRetry)
-			select {
-			case <-ctx.Done():
-				again.Stop()
-				return false
-			case <-again.C:
-			}
-		}
-	}
-	for _, err := range c.watched.Refused() {
-		c.log.Warn("the API server does not show something: workloads that need it can't be known", "problem", err.Error())
+	if !c.until(ctx, "waiting for Kubernetes: nothing is planned before it was read", func(ctx context.Context) (err error) {
+		loaded, err = c.memory.Load(ctx)
+		return err
+	}) {
+		return false
 	}
 	c.ledger.Store(&loaded.Ledger)
 	keeper.Restore(loaded.Kept)
-	c.waits("")
 	return true
+}
+
+// until tries a step until it succeeds, and returns false when ctx ends first.
+// While the API server is away it says so.
+func (c *cluster) until(ctx context.Context, what string, step func(context.Context) error) bool {
+	said := ""
+	for {
+		err := c.attempt(ctx, step)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if *c.waiting.Load() != "" {
+			c.waits(err.Error())
+		}
+		if err.Error() != said {
+			said = err.Error()
+			c.log.Warn(what, "problem", said)
+		}
+		again := time.NewTimer(startRetry)
+		select {
+		case <-ctx.Done():
+			again.Stop()
+			return false
+		case <-again.C:
+		}
+	}
 }
 
 func (c *cluster) attempt(ctx context.Context, step func(context.Context) error) error {
@@ -186,9 +253,28 @@ func (c *cluster) attempt(ctx context.Context, step func(context.Context) error)
 
 func (c *cluster) waits(why string) { c.waiting.Store(&why) }
 
-// problem says what the first plan waits for, "" where it isn't Kubernetes.
+// problem says why this one could not lead, "" where it could. Once it could, it is
+// ready for good: whether it leads, and whether a policy is in force, is told
+// elsewhere, and nobody's rollout has to wait for it.
 func (c *cluster) problem() string {
-	return cmp.Or(*c.waiting.Load(), c.maps.Problem())
+	if why := *c.waiting.Load(); why != "" {
+		return "not ready to lead: " + why
+	}
+	return ""
+}
+
+// standby says who leads, until this process does for the first time. From then on
+// it answers, or ends.
+func (c *cluster) standby() string {
+	select {
+	case <-c.leader.Led():
+		return ""
+	default:
+	}
+	if holder := c.leader.Holder(); holder != "" {
+		return fmt.Sprintf("not the leader (%s leads)", holder)
+	}
+	return "not the leader (nobody is seen to lead)"
 }
 
 // fleets is the source of the fleets of the policy in force.

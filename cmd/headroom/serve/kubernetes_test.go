@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,10 +98,10 @@ func TestOptedOut(t *testing.T) {
 			t.Errorf("%s: opted out is %v, want %v", what, got, c.want)
 		}
 	}
-	if got, want := referenceOf(plain), (kube.Reference{Workload: orders, ScaledObject: "order-workers"}); got != want {
+	if got, want := referenceOf(plain), (kube.Reference{Workload: orders, ScaledObject: "order-workers"}); !reflect.DeepEqual(got, want) {
 		t.Errorf("found %+v, want %+v", got, want)
 	}
-	if got, want := referenceOf(jobs), (kube.Reference{Workload: orders, ScaledJob: "orders-job"}); got != want {
+	if got, want := referenceOf(jobs), (kube.Reference{Workload: orders, ScaledJob: "orders-job"}); !reflect.DeepEqual(got, want) {
 		t.Errorf("found %+v, want %+v", got, want)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/keda-headroom/headroom/internal/kubeflags"
 	"github.com/keda-headroom/headroom/metrics/fleet"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/leader"
 	"github.com/keda-headroom/headroom/scaler/recording"
 )
 
@@ -33,6 +34,18 @@ type Options struct {
 	Fleets     string
 	Cluster    kubeflags.Flags
 	KubeConfig *rest.Config
+	// LeaderElect has one of several services lead, by a Lease in their own
+	// namespace. Without it this one leads at once: two would each promise what the
+	// other did. It is not looked at where Fleets isn't "".
+	LeaderElect bool
+	// LeaseDuration, RenewDeadline and RetryPeriod are the leader election's.
+	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
+	// PodName is the pod that this process runs in; "" is POD_NAME's, else the
+	// machine's name.
+	PodName string
+	// Epoch is the term that plans are made in where Fleets isn't ""; "" is a new
+	// one. Nothing acts on such plans.
+	Epoch string
 	// FleetInterval is how often Fleets is read, 0 for a second.
 	FleetInterval time.Duration
 	// SessionAge is the age at which the session that reads a database is
@@ -80,6 +93,10 @@ func Defaults() Options {
 		ShutdownTimeout:  20 * time.Second, // of the 30 s that Kubernetes gives
 		LogFormat:        "text",
 		Cluster:          kubeflags.Flags{RequestTimeout: 10 * time.Second},
+		LeaderElect:      true,
+		LeaseDuration:    leader.DefaultLeaseDuration,
+		RenewDeadline:    leader.DefaultRenewDeadline,
+		RetryPeriod:      leader.DefaultRetryPeriod,
 	}
 }
 
@@ -120,6 +137,11 @@ func (o Options) Validate() error {
 	}
 	if err := o.Cluster.Validate(); err != nil {
 		return err
+	}
+	if o.Fleets == "" && o.LeaderElect {
+		if err := o.candidate().Validate(); err != nil {
+			return fmt.Errorf("--leader-elect-…: %w", err)
+		}
 	}
 	for flag, address := range map[string]string{"--grpc-address": o.GRPCAddress, "--http-address": o.HTTPAddress} {
 		if _, _, err := net.SplitHostPort(address); err != nil {

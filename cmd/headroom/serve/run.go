@@ -16,6 +16,7 @@ import (
 	"github.com/keda-headroom/headroom/internal/buildinfo"
 	"github.com/keda-headroom/headroom/metrics/sqs"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/gate"
 	"github.com/keda-headroom/headroom/scaler/policies"
 	"github.com/keda-headroom/headroom/scaler/policyfile"
 	"github.com/keda-headroom/headroom/scaler/recording"
@@ -23,7 +24,8 @@ import (
 )
 
 // Run serves until ctx ends, then ends every stream and call in an orderly way and
-// returns nil. It returns an error where it can't begin, or can't go on.
+// returns nil. It returns an error where it can't begin, or can't go on: where it
+// led, and another one leads by now, it ends too, to begin anew as a follower.
 func Run(ctx context.Context, options Options) (err error) {
 	if err := options.Validate(); err != nil {
 		return err
@@ -41,6 +43,7 @@ func Run(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return err
 	}
+	defer around.close()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	telemetry := scaler.NewTelemetry(registry, build)
@@ -69,7 +72,7 @@ func Run(ctx context.Context, options Options) (err error) {
 
 	sources := scaler.NewSources(scaler.SourcesOptions{
 		Open:          open(queues, around.fleets, around.secrets, options.SessionAge),
-		FleetInterval: options.FleetInterval, FleetsChanged: around.changed,
+		FleetInterval: options.FleetInterval, FleetsChanged: around.changed, Epoch: around.term,
 		Observe: telemetry.Read, Refused: telemetry.Refused, Log: log,
 	})
 	defer sources.Close()
@@ -85,29 +88,50 @@ func Run(ctx context.Context, options Options) (err error) {
 		}
 	}})
 	server := scaler.NewServer(scaler.ServerOptions{
-		State: planner.State, MaxConnectionAge: options.MaxConnectionAge, Metrics: telemetry.GRPC, TLS: certificates.Config(),
+		State: planner.State, Standby: around.standby, MaxConnectionAge: options.MaxConnectionAge,
+		Metrics: telemetry.GRPC, TLS: certificates.Config(),
 	})
 	stopping := make(chan struct{})
 	web := scaler.NewHTTPServer(scaler.HTTPOptions{
-		State: planner.State, Metrics: registry, Stopping: stopping, Waiting: around.waiting,
+		State: planner.State, Metrics: registry, Stopping: stopping, Ready: around.ready, Standby: around.standby,
 		Handlers: map[string]http.Handler{
 			"GET " + why.Path: why.NewHandler(why.Options{State: planner.State, Recording: recorder, Program: build.Version}),
 		},
 	})
 	web.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 
-	around.begin(background, &running, keeper, planner.State)
-	if len(options.Policies) > 0 {
-		files := policyfile.New(policyfile.Options{Paths: options.Policies, Origin: keeper.Origin("files", true)})
-		files.Load()
-		running.Go(func() { files.Run(background) })
+	plan := func() {
+		if len(options.Policies) > 0 {
+			files := policyfile.New(policyfile.Options{Paths: options.Policies, Origin: keeper.Origin("files", true)})
+			files.Load()
+			running.Go(func() { files.Run(background) })
+		}
+		running.Go(func() { planner.Run(background) })
+		running.Go(func() { scaler.LogChanges(background, planner.State, log) })
+		running.Go(func() { serveHealth(background, planner.State, server) })
 	}
-	running.Go(func() { planner.Run(background) })
+	failed := make(chan error, 3)
+	living, leave := context.WithCancel(background)
+	left := make(chan struct{}) // closed when another one may lead
+	if around.live == nil {
+		plan()
+		close(left)
+	} else {
+		with := actsWith{keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State, done: gate.Count(telemetry)}
+		running.Go(func() {
+			defer close(left)
+			if err := around.live(living, func(acting context.Context) {
+				plan()
+				around.act(acting, with)
+			}); err != nil {
+				failed <- err
+			}
+		})
+	}
+	defer leave()
 	running.Go(func() { certificates.Run(background) })
-	running.Go(func() { scaler.LogChanges(background, planner.State, log) })
-	running.Go(func() { serveHealth(background, planner.State, server) })
+	running.Go(func() { tellLeader(background, around.leads, telemetry) })
 
-	failed := make(chan error, 2)
 	running.Go(func() { failed <- server.Serve(grpcListener) })
 	running.Go(func() { failed <- web.Serve(httpListener) })
 	at := Addresses{GRPC: grpcListener.Addr().String(), HTTP: httpListener.Addr().String()}
@@ -120,12 +144,34 @@ func Run(ctx context.Context, options Options) (err error) {
 	case <-ctx.Done():
 		log.Info("stopping", "timeout", options.ShutdownTimeout.String())
 	case err = <-failed:
-		log.Error("stopping, because serving failed", "problem", err.Error())
+		log.Error("stopping", "problem", err.Error())
 	}
 	close(stopping)
-	stop(context.WithoutCancel(ctx), options.ShutdownTimeout, server, web, log)
+	// Until another one may lead, KEDA is answered.
+	leave()
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.ShutdownTimeout)
+	defer cancel()
+	select {
+	case <-left:
+	case <-ending.Done():
+	}
+	stop(ending, server, web, log)
 	log.Info("stopped")
 	return err
+}
+
+// tellLeader keeps the metric that says who leads, until ctx ends.
+func tellLeader(ctx context.Context, leads func() bool, telemetry *scaler.Telemetry) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		telemetry.Leader(leads())
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
 }
 
 // listen takes both addresses, or neither.
@@ -157,10 +203,8 @@ func serveHealth(ctx context.Context, state func() *scaler.State, server *scaler
 	}
 }
 
-// stop ends both servers, and cuts off what has not ended in time.
-func stop(ctx context.Context, timeout time.Duration, server *scaler.Server, web *http.Server, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// stop ends both servers, and cuts off what has not ended when ctx does.
+func stop(ctx context.Context, server *scaler.Server, web *http.Server, log *slog.Logger) {
 	server.Stop(ctx)
 	if err := web.Shutdown(ctx); err != nil {
 		log.Warn("HTTP requests were cut off", "problem", err.Error())

@@ -216,7 +216,7 @@ func newShop(t *testing.T, on terms) *shop {
 	s.publish()
 	s.options = Defaults()
 	s.options.Policies, s.options.Fleets, s.options.AWS = []string{s.policy}, s.fleets, &config
-	s.options.FleetInterval = 100 * time.Millisecond
+	s.options.FleetInterval, s.options.Epoch = 100*time.Millisecond, term
 	s.options.RecordingDir = filepath.Join(directory, "recording")
 	return s
 }

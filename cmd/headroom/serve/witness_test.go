@@ -181,11 +181,12 @@ func (s *shop) listen() (stop func() told) {
 	done.Go(func() {
 		again := time.NewTicker(5 * time.Millisecond)
 		defer again.Stop()
-		for ctx.Err() == nil {
+		for {
 			once()
 			select {
 			case <-again.C:
 			case <-ctx.Done():
+				return
 			}
 		}
 	})

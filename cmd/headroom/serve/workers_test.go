@@ -23,6 +23,9 @@ import (
 // sessionsPerWorker is what each worker opens: what the policy declares.
 const sessionsPerWorker = 3
 
+// term is the one in which the service plans.
+const term = "headroom_1"
+
 // worker is one pod, with its sessions on the database from its own address.
 type worker struct {
 	pod      metrics.Pod
@@ -38,6 +41,7 @@ func (s *shop) hire(n int, gated bool) {
 			Address:   fmt.Sprintf("127.1.%d.%d", s.hired/250, 1+s.hired%250),
 			CreatedAt: time.Date(2026, 3, 1, 12, 0, s.hired, 0, time.UTC),
 			Ready:     !gated, Gated: gated,
+			Epoch: term, Version: "1", // it was stamped as soon as it came
 		}})
 	}
 }

@@ -32,14 +32,20 @@ type Database struct {
 
 // Workload is one workload's decision in short. Numbers are replicas.
 type Workload struct {
-	ID       metrics.ID    `json:"id"`
-	Mode     policy.Mode   `json:"mode"`
-	Demand   int           `json:"demand"`
-	Known    bool          `json:"demandKnown"` // the queue was read; else demand is what is held
-	Ceiling  int           `json:"ceiling"`
-	Target   int           `json:"target"`
-	Current  int           `json:"current"`
-	Gated    int           `json:"gated,omitempty"`
+	ID      metrics.ID  `json:"id"`
+	Mode    policy.Mode `json:"mode"`
+	Demand  int         `json:"demand"`
+	Known   bool        `json:"demandKnown"`       // the queue was read; else demand is what is held
+	NoQueue bool        `json:"noQueue,omitempty"` // its pods ask for themselves
+	Ceiling int         `json:"ceiling"`
+	Target  int         `json:"target"`
+	Current int         `json:"current"`
+	Gated   int         `json:"gated,omitempty"` // wait at the gate
+	// Passing of those may pass now, Leaving have to go, and Ungated came into being
+	// without the gate though the mode is Gate.
+	Passing  int           `json:"passing,omitempty"`
+	Leaving  int           `json:"leaving,omitempty"`
+	Ungated  int           `json:"ungated,omitempty"`
 	Reason   policy.Reason `json:"reason"`
 	Sentence string        `json:"sentence"`
 }
@@ -58,7 +64,8 @@ func overview(plans scaler.Plans, namespace string) Overview {
 			}
 			out.Workloads = append(out.Workloads, Workload{
 				ID: w.ID, Mode: w.Mode, Demand: w.Demand.Backlog, Known: w.Demand.Known, Ceiling: w.Ceiling, Target: w.Target,
-				Current: w.Replicas, Gated: w.Gated, Reason: w.Reason, Sentence: w.Sentence,
+				Current: w.Replicas, Gated: w.Gated, Passing: len(w.Admissions), Leaving: len(w.Evictions), Ungated: w.Ungated,
+				NoQueue: w.Demand.NoQueue, Reason: w.Reason, Sentence: w.Sentence,
 			})
 		}
 		for _, d := range plan.Databases {

@@ -53,6 +53,11 @@ var plans = scaler.Plans{
 				ID: id("billing", "invoices"), Mode: policy.Gate, Ceiling: 3, Target: 3, Replicas: 3, Gated: 2,
 				Reason: policy.DatabaseUnknown, Sentence: "billing/ledger is unknown",
 				Uses: []policy.UsePlan{{Database: id("billing", "ledger")}},
+			}, {
+				ID: id("billing", "reports"), Mode: policy.Gate, Demand: policy.DemandPlan{Known: true, NoQueue: true, Backlog: 6}, Ceiling: 6, Target: 6, Replicas: 6, Gated: 3, Ungated: 1,
+				Reason: policy.Demand, Sentence: "6 pods ask for themselves", Uses: []policy.UsePlan{{Database: id("billing", "ledger")}},
+				Admissions: []policy.Admission{{UID: "a", Name: "reports-a"}, {UID: "b", Name: "reports-b"}},
+				Evictions:  []policy.Eviction{{UID: "c", Name: "reports-c", Reason: policy.Swap}},
 			}},
 		},
 	},
@@ -108,7 +113,7 @@ func TestStatus(t *testing.T) {
 		}
 		var parsed map[string]any
 		if output != "table" {
-			if err := yaml.Unmarshal([]byte(got), &parsed); err != nil || len(parsed["workloads"].([]any)) != 2 {
+			if err := yaml.Unmarshal([]byte(got), &parsed); err != nil || len(parsed["workloads"].([]any)) != 3 {
 				t.Errorf("%s: %v", output, err)
 			}
 		}

@@ -60,7 +60,9 @@ func workloads(all []Workload) string {
 		return "No workloads.\n"
 	}
 	rows := [][]string{{"WORKLOAD", "MODE", "DEMAND", "CEILING", "TARGET", "CURRENT", "GATED", "REASON", ""}}
+	notes := ""
 	for _, w := range all {
+		notes += gate(w)
 		demand := strconv.Itoa(w.Demand)
 		if !w.Known {
 			demand = "?"
@@ -69,5 +71,23 @@ func workloads(all []Workload) string {
 			w.ID.String(), string(w.Mode), demand, strconv.Itoa(w.Ceiling), strconv.Itoa(w.Target), strconv.Itoa(w.Current), strconv.Itoa(w.Gated), string(w.Reason), w.Sentence,
 		})
 	}
-	return columns.Write(rows, false, false, true, true, true, true, true)
+	return columns.Write(rows, false, false, true, true, true, true, true) + notes
+}
+
+// gate says what is being done at a workload's gate, "" where nothing is.
+func gate(w Workload) string {
+	var all []string
+	if w.Passing > 0 {
+		all = append(all, fmt.Sprintf("%d may pass the gate now", w.Passing))
+	}
+	if w.Leaving > 0 {
+		all = append(all, fmt.Sprintf("%d to be taken away", w.Leaving))
+	}
+	if w.Ungated > 0 {
+		all = append(all, fmt.Sprintf("%d came into being without the gate: headroom lint says what is missing", w.Ungated))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Pods of %s: %s.\n", w.ID, strings.Join(all, ", "))
 }

@@ -18,6 +18,9 @@ func table(a why.Answer, now time.Time) string {
 	b.WriteByte('\n')
 	b.WriteString(when(a, now))
 	b.WriteString(state(a.Plan))
+	if a.Gate != nil && a.Gate.Sentence != "" {
+		fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(a.Gate.Sentence, "."))
+	}
 	b.WriteByte('\n')
 	accounts(&b, a.Databases)
 	uses(&b, a.Plan)

@@ -185,6 +185,12 @@ func TestFromAServer(t *testing.T) {
 	if asked != "/v1/why?workload=shop%2Forder-workers" {
 		t.Errorf("asked for %s", asked)
 	}
+	answer.Plan.Gated = 3
+	answer.Gate = &why.Gate{Waiting: 3, Held: 3, Sentence: "3 pods wait at the gate, the longest for 40s: 3 because of a full budget"}
+	const gate = ", 3 wait at the gate. Ceiling 4, share 4.\n3 pods wait at the gate, the longest for 40s: 3 because of a full budget.\n"
+	if out, err := run(t, command.Options{Client: at(server.URL), Workload: workers.String()}); err != nil || !strings.Contains(out, gate) {
+		t.Errorf("expected who waits at the gate: %v\n%s", err, out)
+	}
 	if _, err := run(t, command.Options{Client: at(server.URL), Workload: workers.String(), At: "-10m"}); err != nil || asked != "/v1/why?at=2026-03-01T12%3A00%3A00Z&workload=shop%2Forder-workers" {
 		t.Errorf("asked for %s: %v", asked, err)
 	}
