@@ -37,6 +37,16 @@ var well = []string{
 	`headroom_workload_declared_connections_per_pod` + workload(use) + ` 5x60`,
 	`headroom_workload_observed_connections_per_pod` + workload(use+`, stat="mean"`) + ` 4.5x60`,
 	`headroom_workload_observed_connections_per_pod` + workload(use+`, stat="max"`) + ` 5x60`,
+	`headroom_leader{job="headroom", instance="a"} 1x60`,
+	`headroom_leader{job="headroom", instance="b"} 0x60`,
+	`headroom_workload_oldest_gated_pod_timestamp_seconds` + workload("") + ` 0+60x60`,
+	`headroom_evictions_total` + workload(`reason="Shed", result="ok"`) + ` 0+1x60`,
+	`headroom_evictions_total` + workload(`reason="Shed", result="stale"`) + ` 0+1x60`,
+	`headroom_evictions_total` + workload(`reason="Swap", result="blocked"`) + ` 3x60`,
+	`headroom_pod_requests_total` + request("Admit", "ok") + ` 0+5x60`,
+	`headroom_pod_requests_total` + request("Admit", "stale") + ` 0+1x60`,
+	`headroom_pod_requests_total` + request("Condition", "denied") + ` 0+1x60`,
+	`headroom_pod_requests_total` + request("Stamp", "denied") + ` 3x60`,
 	`grpc_server_handled_total` + call("OK") + ` 0+10x60`,
 	`grpc_server_handled_total` + call("Canceled") + ` 0+1x60`,
 	`grpc_server_handled_total` + call("Unavailable") + ` 3x60`,
@@ -55,6 +65,10 @@ func workload(more string) string {
 
 func call(code string) string {
 	return `{job="headroom", instance="a", grpc_service="externalscaler.ExternalScaler", grpc_method="GetMetrics", grpc_code="` + code + `"}`
+}
+
+func request(action, result string) string {
+	return `{job="headroom", instance="a", action="` + action + `", result="` + result + `"}`
 }
 
 // cases change something in the tenth minute, or before where that is said.
@@ -137,6 +151,39 @@ var cases = map[string]struct {
 		without: `headroom_workload_observed_connections_per_pod`,
 		becomes: []string{`headroom_workload_observed_connections_per_pod` + workload(use+`, stat="mean"`) + ` 5x9 5.5x50`},
 		fires:   []string{"HeadroomConnectionsUnderdeclared 5.5"}, quiet: 14, by: 15,
+	},
+	"nobody leads": {
+		becomes: []string{`headroom_leader{job="headroom", instance="a"} 1x9 0x50`},
+		fires:   []string{"HeadroomNoLeader scraped as headroom leads"}, quiet: 11, by: 12,
+	},
+	"another takes over": {
+		becomes: []string{`headroom_leader{job="headroom", instance="a"} 1x9 0x50`, `headroom_leader{job="headroom", instance="b"} 0x10 1x49`}, quiet: 60, by: 60,
+	},
+	"two lead": {
+		becomes: []string{`headroom_leader{job="headroom", instance="b"} 0x9 1x50`},
+		fires:   []string{"HeadroomTwoLeaders 2 replicas"}, quiet: 11, by: 12,
+	},
+	"a pod waits": {
+		becomes: []string{`headroom_workload_oldest_gated_pod_timestamp_seconds` + workload("") + ` 0+60x9 540x50`},
+		fires:   []string{"HeadroomPodsWaiting shop/order-workers that waits at the gate was created 21m 0s ago"}, quiet: 29, by: 30,
+	},
+	"a pod waits for ten minutes": {
+		becomes: []string{`headroom_workload_oldest_gated_pod_timestamp_seconds` + workload("") + ` 0+60x9 540x10 stale _x39`}, quiet: 60, by: 60,
+	},
+	"a budget keeps pods that have to go": {
+		becomes: []string{`headroom_evictions_total` + workload(`reason="Shed", result="blocked"`) + ` _x9 0+10x50`},
+		fires:   []string{"HeadroomEvictionsBlocked shop/order-workers (Shed)"}, quiet: 13, by: 15,
+	},
+	"pods may not be evicted": {
+		becomes: []string{`headroom_evictions_total` + workload(`reason="ReadyTimeout", result="denied"`) + ` _x9 0+10x50`},
+		fires:   []string{"HeadroomEvictionsBlocked shop/order-workers (ReadyTimeout)"}, quiet: 13, by: 15,
+	},
+	"a budget keeps a pod for a moment": {
+		becomes: []string{`headroom_evictions_total` + workload(`reason="Swap", result="blocked"`) + ` 3x9 4x50`}, quiet: 60, by: 60,
+	},
+	"pods may not be written to": {
+		becomes: []string{`headroom_pod_requests_total` + request("Stamp", "denied") + ` 3x9 4+10x50`},
+		fires:   []string{"HeadroomGateStuck gated pods (Stamp)"}, quiet: 13, by: 15,
 	},
 	"a workload can't be decided for": {
 		without: "headroom_workload_limited",

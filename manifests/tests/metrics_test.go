@@ -100,7 +100,7 @@ func TestWhatIsWrongWithAnExpression(t *testing.T) {
 		"headroom_workload_wishes":                                          `no metric "headroom_workload_wishes"`,
 		`headroom_workload_target_replicas{database="x"}`:                   `no label "database"`,
 		"sum by (constraint) (headroom_workload_target_replicas)":           `a label "constraint"`,
-		"headroom_leader * on (node) group_left (zone) headroom_build_info": `no metric "headroom_leader"`,
+		"headroom_led * on (node) group_left (zone) headroom_build_info":    `no metric "headroom_led"`,
 		"headroom_build_info * on (zone) headroom_workload_target_replicas": `a label "zone"`,
 		"headroom_plan_duration_seconds":                                    "no metric",
 		"1":                                                                 "no metric",
