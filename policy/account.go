@@ -139,6 +139,9 @@ func attributeByLogin(s *server, n int, owners []owner, ready bool) int {
 	for _, o := range owners {
 		for i := range o.fleet.pods {
 			p := &o.fleet.pods[i]
+			if p.promised {
+				continue // at the gate it holds nothing
+			}
 			seen := o.fleet.memory.Pods[p.UID].ReadySeen
 			if ready == (p.Ready && !seen.IsZero() && s.began.After(seen)) {
 				taken := min(n, max(0, p.grants[o.use]-p.observed[o.use]))

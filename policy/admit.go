@@ -29,6 +29,7 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 			free[k] -= f.uncontrolled() * f.cost[k]
 		}
 	}
+	unfenced := unfenced(all, fleets)
 	out := map[metrics.ID][]Admission{}
 	queue := &units{}
 	waiting := map[int][]metrics.Pod{}
@@ -52,7 +53,7 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 		waiting[u.fleet] = waiting[u.fleet][1:]
 		fits := f.replaceable()
 		for k := range all {
-			if f.fits[k] && f.cost[k] > free[k] {
+			if f.fits[k] && (unfenced[k] || f.cost[k] > free[k]) {
 				fits = false
 			}
 		}
@@ -66,6 +67,21 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 		out[f.ID] = append(out[f.ID], f.admission(p))
 		if next, ok := f.next(u.fleet, u.n+1, len(waiting[u.fleet])); ok {
 			heap.Push(queue, next)
+		}
+	}
+	return out
+}
+
+// unfenced returns on which constraints an earlier leader may still let pods through:
+// with which grant, by which policy, nobody can know. A pod without any term on it was
+// never let through by the rule.
+func unfenced(all []*constraint, fleets []*fleet) []bool {
+	out := make([]bool, len(all))
+	for k, c := range all {
+		for _, f := range fleets {
+			for _, p := range f.pods {
+				out[k] = out[k] || p.promised && p.Epoch != "" && !f.issued(p.Pod) && f.on(c, p.grants) > 0
+			}
 		}
 	}
 	return out
@@ -161,6 +177,20 @@ func (f *fleet) replaceable() bool {
 	return true
 }
 
+// beyondCarried reports whether a fleet that may only replace has been promised
+// more than was granted to it at the last good reading: by another mode, say.
+func (f *fleet) beyondCarried() bool {
+	if f.frozen == nil && f.starting() == "" {
+		return false
+	}
+	for i, u := range f.uses {
+		if f.replaced[i] > f.memory.CarriedGrants[u.Database] {
+			return true
+		}
+	}
+	return false
+}
+
 // issued reports whether the pod was admitted by an earlier plan.
 func (f *fleet) issued(p metrics.Pod) bool {
 	_, ok := f.memory.Admitted[p.UID]
@@ -176,15 +206,15 @@ func (f *fleet) readmit(free []int) []Admission {
 			return nil
 		}
 	}
-	if !f.acts() {
+	if !f.acts() || f.beyondCarried() {
 		return nil
 	}
 	var out []Admission
 	for _, p := range f.pods {
 		if a, issued := f.memory.Admitted[p.UID]; p.Gated && issued {
 			grant := map[string]int{}
-			for i, u := range f.uses {
-				grant[u.Database.String()] = p.grants[i]
+			for _, u := range f.uses {
+				grant[u.Database.String()] = a.Grants[u.Database]
 			}
 			out = append(out, Admission{UID: p.UID, Name: p.Name, Version: a.Version, Epoch: f.epoch, Grant: grant})
 		}

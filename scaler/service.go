@@ -228,8 +228,8 @@ func metricSpec(ref *pb.ScaledObjectRef) *pb.GetMetricSpecResponse {
 const maxMetricName = 200
 
 // metricName names the metric of a trigger by its workload, or by its ScaledObject
-// where none is given, and a ceiling as one. KEDA puts "s0-" before it and Kubernetes wants it to be one
-// segment of a path. Nothing is looked up by it.
+// where none is given, and a ceiling as one. KEDA puts "s0-" before it and
+// Kubernetes wants it to be one segment of a path. Nothing is looked up by it.
 func metricName(ref *pb.ScaledObjectRef) string {
 	name := ref.GetScalerMetadata()[trigger.Workload]
 	if name == "" {

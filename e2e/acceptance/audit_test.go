@@ -34,6 +34,7 @@ rules:
 - {apiGroups: [apps], resources: [deployments, statefulsets, daemonsets], verbs: [list]}
 - {apiGroups: [""], resources: [services], verbs: [list]}
 - {apiGroups: [""], resources: [configmaps], verbs: [get, list]}
+- {apiGroups: [argoproj.io], resources: [rollouts], verbs: [list]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

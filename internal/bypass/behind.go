@@ -3,6 +3,8 @@ package bypass
 import (
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
+
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -27,6 +29,32 @@ var (
 	goodToKnow = map[Code]bool{PausedScaleOut: true, HPAOwnership: true}
 )
 
+// Held reports whether Headroom keeps the fleet to what the databases carry: in mode
+// Target where nothing is in the way, in mode Gate where the pods wait, as far as
+// can be seen.
+func Held(in Input) bool {
+	if in.Workload == nil {
+		return false
+	}
+	switch in.Workload.Mode {
+	case policy.Target:
+		return in.scaled() && !slices.ContainsFunc(Find(in), func(f Finding) bool { return f.Severity == policy.SeverityError })
+	case policy.Gate:
+		return Waits(in)
+	}
+	return false
+}
+
+// Waits reports whether the fleet's pods wait at the gate in mode Gate, as far as can
+// be seen: then those of a rollout's surge wait, too.
+func Waits(in Input) bool {
+	if in.Workload == nil || in.Workload.Mode != policy.Gate {
+		return false
+	}
+	f := finder{Input: in}
+	return f.gate(policy.Gate)
+}
+
 // behindTheGate says of every way past a target what is left of it where the pods
 // wait at the gate.
 func (f *finder) behindTheGate(ways []Finding) []Finding {
@@ -42,6 +70,9 @@ func (f *finder) behindTheGate(ways []Finding) []Finding {
 		case asksForMore[way.Code]:
 			way.Severity = policy.SeverityNote
 			way.Sentence += "; the pods that the databases don't carry wait at the gate"
+			if f.rolls() {
+				way.Sentence += ", and while they do a rollout moves by swaps alone"
+			}
 		case giveBackLate[way.Code] && !f.Workload.Shedding.Enabled:
 			way.Severity = policy.SeverityNote
 			way.Sentence += "; the gate takes nothing back from pods that run, and shedding is not enabled"
@@ -51,6 +82,11 @@ func (f *finder) behindTheGate(ways []Finding) []Finding {
 		left = append(left, way)
 	}
 	return left
+}
+
+// rolls reports whether a new version's pods come while old ones run.
+func (in Input) rolls() bool {
+	return in.Rollout != nil || (in.Deployment != nil && in.Deployment.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType)
 }
 
 func errorsOnly(ways []Finding) []Finding {

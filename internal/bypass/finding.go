@@ -79,6 +79,7 @@ const (
 	BlueGreen          Code = "BlueGreen"          // two whole versions at once (error in mode Gate)
 	GateMissing        Code = "GateMissing"        // mode Gate, and pods that don't wait (error)
 	GateLabelValue     Code = "GateLabelValue"     // a label that asks for nothing (error)
+	GateNotInjected    Code = "GateNotInjected"    // a label that nobody acts on
 	GateNodeName       Code = "GateNodeName"       // a node chosen beforehand, and a gate (error)
 	GateUnneeded       Code = "GateUnneeded"       // pods that wait in another mode
 	GateUngoverned     Code = "GateUngoverned"     // pods that wait for ever (error)
@@ -140,6 +141,7 @@ var Rules = []Rule{
 	{BlueGreen, policy.SeverityWarning, policy.SeverityError, "A rollout runs two whole versions at once"},
 	{GateMissing, "", policy.SeverityError, "Pods of a workload in mode Gate don't wait at the gate"},
 	{GateLabelValue, "", policy.SeverityError, "The label that asks for the gate has another value than \"true\""},
+	{GateNotInjected, "", policy.SeverityWarning, "A label asks for the gate, and no admission policy adds it"},
 	{GateNodeName, policy.SeverityError, policy.SeverityError, "Pods with a gate have their node chosen beforehand"},
 	{GateUnneeded, policy.SeverityWarning, "", "Pods wait at the gate in a mode that needs none"},
 	{GateUngoverned, policy.SeverityError, policy.SeverityError, "Pods wait at the gate, and no policy lets them through"},

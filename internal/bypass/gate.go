@@ -55,6 +55,10 @@ func (f *finder) gate(mode policy.Mode) bool {
 			fmt.Sprintf("the admission policy adds no gate to a pod whose node is chosen beforehand (%s): it starts at once, whatever is free", node),
 			"leave nodeName out, and choose the node by nodeSelector or affinity")
 		return false
+	case how == byLabel && f.Injects != nil && !*f.Injects:
+		f.add(GateNotInjected, policy.SeverityWarning, holder, label,
+			"the label asks an admission policy for the gate, and no MutatingAdmissionPolicy of this cluster (from Kubernetes 1.36) adds it: where nothing else does, the pods start at once, whatever is free",
+			"install manifests/components/gate, or put the scheduling gate "+Gate+" into the template")
 	case how == never:
 		f.missing(holder, path, template.Labels)
 	}

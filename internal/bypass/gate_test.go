@@ -180,6 +180,7 @@ var gateWays = []way{
 			in.Deployment.Spec.Template.Labels[bypass.GateLabel] = "yes"
 			in.Deployment.Spec.Template.Spec.SchedulingGates = gates()
 		}},
+	{bypass.GateNotInjected, templateLabel, func(in *bypass.Input) { in.Injects = to(false) }, func(in *bypass.Input) { in.Injects = to(true) }},
 	{bypass.GateNodeName, "spec.template.spec.nodeName", func(in *bypass.Input) { in.Deployment.Spec.Template.Spec.NodeName = "node-1" },
 		func(in *bypass.Input) { in.Deployment.Spec.Template.Spec.SchedulerName = "another" }},
 	{bypass.RolloutSwaps, "spec.strategy.rollingUpdate.maxUnavailable", func(in *bypass.Input) {

@@ -55,6 +55,9 @@ type Input struct {
 	// Live says that the objects were read from a cluster: then its HPA is what
 	// KEDA made, and spec.replicas says nothing of who wrote it.
 	Live bool
+	// Injects says whether an admission policy adds the gate to pods with the label,
+	// nil where that is not known.
+	Injects *bool
 	// Carries is how many replicas the databases carry at most, nil where that is
 	// not known.
 	Carries *int
@@ -111,7 +114,7 @@ func Find(in Input) []Finding {
 
 // ways looks for every way past a target.
 func (f *finder) ways() {
-	if f.ScaledObject == nil && f.ScaledJob == nil {
+	if !f.scaled() {
 		return // whoever sets the replicas is told nothing
 	}
 	f.triggers()
@@ -128,6 +131,9 @@ func (f *finder) ways() {
 	f.others()
 	f.target()
 }
+
+// scaled reports whether KEDA scales the fleet.
+func (in Input) scaled() bool { return in.ScaledObject != nil || in.ScaledJob != nil }
 
 // Template returns that of the fleet's pods, nil where it is not known.
 func (in Input) Template() *corev1.PodTemplateSpec {
@@ -217,6 +223,19 @@ func (in Input) object() Object {
 
 // Name returns what KEDA scales the fleet by, else what runs its pods.
 func (in Input) Name() Object { return in.object() }
+
+// Surge returns how many pods a rollout adds to a number of replicas that waits for
+// nobody: behind the gate they wait.
+func (in Input) Surge(replicas int) int {
+	switch {
+	case Waits(in):
+	case in.Deployment != nil:
+		return MaxSurge(in.Deployment.Spec, replicas)
+	case in.Rollout != nil:
+		return RolloutSurge(in.Rollout.Spec.Strategy, replicas)
+	}
+	return 0
+}
 
 // most returns how many replicas there are at most, and false where that is not
 // known.

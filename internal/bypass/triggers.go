@@ -10,7 +10,9 @@ import (
 	"github.com/keda-headroom/headroom/scaler/trigger"
 )
 
-func asksForCeiling(t kedaapi.Trigger) bool { return Asks(t) && t.Metadata[trigger.MetricKey] == string(trigger.Ceiling) }
+func asksForCeiling(t kedaapi.Trigger) bool {
+	return Asks(t) && t.Metadata[trigger.MetricKey] == string(trigger.Ceiling)
+}
 
 // triggers looks at who else is asked, and at what becomes of the answer.
 func (f *finder) triggers() {

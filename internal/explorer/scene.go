@@ -51,6 +51,8 @@ type Edition struct {
 	Mode   [workloads]policy.Mode
 	// Priority orders the workloads.
 	Priority [workloads]int
+	// Shedding gives up running pods of both where too little is left free.
+	Shedding bool
 }
 
 // Times of every scene.
@@ -100,7 +102,8 @@ func (s *Scene) group(edition int) policy.Group {
 		e := s.Editions[edition]
 		g.Workloads = append(g.Workloads, policy.Workload{ID: workloadID(w), Mode: e.Mode[w], Priority: e.Priority[w],
 			Databases: []policy.Use{{Database: s.databaseID(w), User: "worker", DatabaseName: "orders", ApplicationName: workloadID(w).Name, ConnectionsPerPod: e.PerPod[w]}},
-			SQS:       &policy.SQS{QueueName: "q", MessagesPerPod: 1, StaleAfter: time.Hour, ErrorAfter: time.Hour}, ReadyTimeout: time.Hour})
+			SQS:       &policy.SQS{QueueName: "q", MessagesPerPod: 1, StaleAfter: time.Hour, ErrorAfter: time.Hour}, ReadyTimeout: time.Hour,
+			Shedding: policy.Shedding{Enabled: e.Shedding}})
 	}
 	return g
 }
@@ -160,8 +163,10 @@ func (s *Scene) snapshot(now time.Time, term uint8, view *[maxPods]object, readi
 		if reading.known {
 			out.Databases[s.databaseID(w)] = metrics.Known(s.reading(reading), at(reading.at))
 		}
-		out.Queues[workloadID(w)] = metrics.Known(metrics.Queue{Visible: 1000}, now)
-		out.Fleets[workloadID(w)] = metrics.Known(s.fleet(w, view), now)
+		fleet := s.fleet(w, view)
+		// The queue asks for the pods that there are: no controller makes more.
+		out.Queues[workloadID(w)] = metrics.Known(metrics.Queue{Visible: int64(fleet.SpecReplicas)}, now)
+		out.Fleets[workloadID(w)] = metrics.Known(fleet, now)
 	}
 	return out
 }

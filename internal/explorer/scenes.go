@@ -27,15 +27,44 @@ func Scenes(small bool) []Scene {
 	}
 	scene := func(name, about string, pods []Seed, more map[Kind]int) Scene {
 		return Scene{Name: name, About: about, Limit: 4, Reserve: 1, Others: 1, Editions: []Edition{gated(1, 2)}, Pods: pods, Moves: always(more),
-			Behind: deep(2, 3), Flying: deep(4, 6), Depth: deep(12, 40), States: deep(400_000, 3_000_000)}
+			Behind: deep(2, 3), Flying: deep(4, 6), Depth: deep(12, 40), States: deep(25_000, 3_000_000)}
 	}
-	// Two connections are for workers, pods of a need one and those of b two.
-	three := []Seed{{Workload: 0}, {Workload: 0}, {Workload: 1}}
-	return []Scene{
-		scene("takeover", "leaders that lapse, crash and come back while their writes are late", three,
-			map[Kind]int{Acquire: deep(1, 2), Crash: 1}),
-		scene("ghosts", "pods that are deleted, by force or with connections left, and pods that take their place",
-			[]Seed{{Workload: 0, Running: 1, Fenced: true}, {Workload: 0, Fenced: true}, {Workload: 1, Fenced: true}, {Workload: 0, Absent: true}},
-			map[Kind]int{Delete: 2, Force: 1, EndOpen: 1, Create: 1, Ready: 1}),
+	// Two connections are for workers; pods of a need one, and those of b two.
+	waiting := []Seed{{}, {}, {Workload: 1}}
+	fenced := []Seed{{Fenced: true}, {Fenced: true}, {Workload: 1, Fenced: true}}
+	running := []Seed{{Running: 1, Fenced: true}, {Fenced: true}, {Workload: 1, Fenced: true}, {Absent: true}}
+
+	takeover := scene("takeover", "leaders that lapse, crash and come back while their writes are late", waiting,
+		map[Kind]int{Acquire: 2, Crash: 1})
+	late := scene("late", "patches that land in a later term, beside pods that appear", append(fenced, Seed{Absent: true}),
+		map[Kind]int{Acquire: 1, Create: 1, Delete: 1})
+	ghosts := scene("ghosts", "pods that are deleted, by force or with connections left, and pods that take their place", running,
+		map[Kind]int{Delete: 2, Force: 1, EndOpen: 1, Create: 1, Ready: 2})
+	restart := scene("restart", "containers that restart and hold two pools, before and after another leader", running,
+		map[Kind]int{Restart: 1, Acquire: 1, Delete: 1, Ready: 1})
+	restart.Limit = 5
+	edit := scene("edit", "another number of connections per pod, which leaders learn late", fenced, map[Kind]int{Edit: 2, Acquire: 1})
+	edit.Editions = []Edition{gated(2, 1), gated(1, 2), gated(1, 1)}
+	modes := scene("modes", "a workload that goes to Observe, where everybody passes, and back", fenced, map[Kind]int{Edit: 2, Acquire: 1})
+	modes.Editions = []Edition{gated(1, 2), {PerPod: [workloads]int{1, 2}, Mode: [workloads]policy.Mode{policy.Observe, policy.Gate}}, gated(1, 2)}
+	spike := scene("spike", "others that come and go, and are remembered by leaders to come", fenced, map[Kind]int{Spike: 1, Calm: 1, Jump: 2, Acquire: 1})
+	spike.Spike = 2
+	stale := scene("stale", "readings that grow too old, when pods are replaced one for one", running, map[Kind]int{Jump: 2, Delete: 2, Create: 1, Acquire: 1})
+	names := scene("names", "one server by two names", fenced, map[Kind]int{Acquire: 1, Crash: 1})
+	names.TwoNames = true
+	login := scene("login", "a monitor that can't tell pods apart", running, map[Kind]int{Delete: 1, Force: 1, EndOpen: 1, Create: 1, Ready: 2})
+	login.ByLogin = true
+	gates := scene("gates", "a pod that somebody else holds back, too", []Seed{{Fenced: true, OtherGates: true}, {Fenced: true}, {Workload: 1, Fenced: true}},
+		map[Kind]int{Acquire: 1, Open: -1})
+	shed := scene("shed", "running pods that are given up for others", []Seed{{Running: 1, Fenced: true}, {Running: 1, Fenced: true}, {Workload: 1, Fenced: true}, {Absent: true}},
+		map[Kind]int{Spike: 1, Calm: 1, Create: 1, Ready: 0, Acquire: 1})
+	shed.Spike, shed.Editions[0].Shedding = 2, true
+	all := scene("everything", "every kind of move", append(running, Seed{Workload: 1, Absent: true})[:maxPods], nil)
+	for k := range moveKinds {
+		if _, ok := all.Moves[k]; !ok || k == Ready {
+			all.Moves[k] = 1
+		}
 	}
+	all.Spike, all.Editions = 2, []Edition{gated(1, 2), gated(2, 1)}
+	return []Scene{takeover, late, ghosts, restart, edit, modes, spike, stale, names, login, gates, shed, all}
 }

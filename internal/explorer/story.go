@@ -11,6 +11,7 @@ import (
 // if nothing, and an error where a move can't be made.
 func Replay(scene Scene, path []Move) (string, error) {
 	w := newWorld(&scene)
+	w.loosen()
 	s := w.start()
 	for i, m := range path {
 		next, problem, err := w.step(s, m)
@@ -22,7 +23,7 @@ func Replay(scene Scene, path []Move) (string, error) {
 		}
 		s = next
 	}
-	return "", nil
+	return w.calm(s), nil
 }
 
 // step makes one move, if it can be made.
@@ -45,6 +46,7 @@ func (w *world) step(s *state, m Move) (*state, string, error) {
 // Story tells a path to a person: each move, and what it changed.
 func Story(scene Scene, path []Move) string {
 	w := newWorld(&scene)
+	w.loosen()
 	s := w.start()
 	var b strings.Builder
 	fmt.Fprintf(&b, "scene %s: limit %d, reserve %d\n", scene.Name, scene.Limit, scene.Reserve)
@@ -61,9 +63,14 @@ func Story(scene Scene, path []Move) string {
 		}
 		if problem != "" {
 			fmt.Fprintf(&b, "     BROKEN: %s\n", problem)
-			break
+			return b.String()
 		}
 		s = next
+	}
+	if end, problem := w.settle(s); problem != "" {
+		fmt.Fprintf(&b, "     BROKEN once everything is calm: %s\n     %s\n", problem, w.picture(end))
+		l := end.holder
+		w.explain(&b, end, Move{Kind: Act, Leader: l, Behind: end.leaders[l].behind})
 	}
 	return b.String()
 }
@@ -133,6 +140,7 @@ func (w *world) explain(b *strings.Builder, s *state, m Move) {
 		}
 	}
 	for _, wl := range d.plan.Workloads {
+		fmt.Fprintf(b, "       %s: share %d, ceiling %d, target %d, %s: %s\n", wl.ID, wl.Share, wl.Ceiling, wl.Target, wl.Reason, wl.Sentence)
 		explainWorkload(b, wl)
 	}
 }

@@ -36,7 +36,7 @@ func (i Inventory) Fleets(set policy.Set) []bypass.Input {
 	}
 	for n := range i.ScaledJobs {
 		j := &i.ScaledJobs[n]
-		in := bypass.Input{ScaledJob: j, DisruptionBudgets: around.budgets[j.Namespace], Live: i.Live}
+		in := bypass.Input{ScaledJob: j, DisruptionBudgets: around.budgets[j.Namespace], Live: around.live, Injects: around.injects}
 		in.Workload = governed.of(in)
 		fleets = append(fleets, in)
 	}
@@ -120,6 +120,7 @@ func (i Inventory) run(in *bypass.Input, kind, namespace, name string) {
 // surroundings are what is beside a fleet in its namespace.
 type surroundings struct {
 	live    bool
+	injects *bool
 	hpas    map[string][]autoscalingv2.HorizontalPodAutoscaler
 	objects map[string][]kedaapi.ScaledObject
 	budgets map[string][]policyv1.PodDisruptionBudget
@@ -127,7 +128,7 @@ type surroundings struct {
 
 func (i Inventory) around() surroundings {
 	s := surroundings{
-		live: i.Live, hpas: map[string][]autoscalingv2.HorizontalPodAutoscaler{},
+		live: i.Live, injects: i.Injects(), hpas: map[string][]autoscalingv2.HorizontalPodAutoscaler{},
 		objects: map[string][]kedaapi.ScaledObject{}, budgets: map[string][]policyv1.PodDisruptionBudget{},
 	}
 	for _, h := range i.HPAs {
@@ -144,7 +145,7 @@ func (i Inventory) around() surroundings {
 
 // of returns a fleet of a namespace of which nothing else is known.
 func (s surroundings) of(namespace string) bypass.Input {
-	return bypass.Input{Live: s.live, HPAs: s.hpas[namespace], ScaledObjects: s.objects[namespace], DisruptionBudgets: s.budgets[namespace]}
+	return bypass.Input{Live: s.live, Injects: s.injects, HPAs: s.hpas[namespace], ScaledObjects: s.objects[namespace], DisruptionBudgets: s.budgets[namespace]}
 }
 
 func sortFleets(fleets []bypass.Input) {

@@ -3,8 +3,10 @@ package inventory
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -28,6 +30,10 @@ type Inventory struct {
 	// Rollouts are Argo's.
 	Rollouts          []argoapi.Rollout
 	DisruptionBudgets []policyv1.PodDisruptionBudget
+	// Injectors are the admission policies that change objects, and Bound what puts them in
+	// force.
+	Injectors []admissionv1.MutatingAdmissionPolicy
+	Bound     []admissionv1.MutatingAdmissionPolicyBinding
 	// Policies are the ConfigMaps that carry policies.
 	Policies []corev1.ConfigMap
 	// Live says that it was read from a cluster.
@@ -35,6 +41,8 @@ type Inventory struct {
 	// Missing says in words what the cluster does not have, such as KEDA, and
 	// Unread what may not be read there and can be done without.
 	Missing, Unread []string
+	// injectorsKnown says that Injectors and Bound are all that the cluster has.
+	injectorsKnown bool
 }
 
 // PolicyLabel marks the ConfigMaps that carry policies, with the value "true".
@@ -65,6 +73,10 @@ func (i *Inventory) Add(apiVersion, kind, namespace string, object []byte) (bypa
 		return add(&i.Rollouts, kind, namespace, object)
 	case "policy/PodDisruptionBudget":
 		return add(&i.DisruptionBudgets, kind, namespace, object)
+	case "admissionregistration.k8s.io/MutatingAdmissionPolicy":
+		return add(&i.Injectors, kind, "", object)
+	case "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding":
+		return add(&i.Bound, kind, "", object)
 	case "/Service":
 		return add(&i.Services, kind, namespace, object)
 	}
@@ -86,4 +98,24 @@ func add[T any, P interface {
 	}
 	*all = append(*all, one)
 	return bypass.Object{Kind: kind, Namespace: meta.GetNamespace(), Name: meta.GetName()}, true, nil
+}
+
+// Injects reports whether an admission policy adds the gate to pods with the label,
+// nil where that can't be told: nothing was read of a cluster, or not that.
+func (i Inventory) Injects() *bool {
+	if !i.Live || !i.injectorsKnown {
+		return nil
+	}
+	injects := slices.ContainsFunc(i.Injectors, func(p admissionv1.MutatingAdmissionPolicy) bool {
+		return adds(p) && slices.ContainsFunc(i.Bound, func(b admissionv1.MutatingAdmissionPolicyBinding) bool { return b.Spec.PolicyName == p.Name })
+	})
+	return &injects
+}
+
+// adds reports whether an admission policy has to do with the gate.
+func adds(p admissionv1.MutatingAdmissionPolicy) bool {
+	return slices.ContainsFunc(p.Spec.Mutations, func(m admissionv1.Mutation) bool {
+		return m.ApplyConfiguration != nil && strings.Contains(m.ApplyConfiguration.Expression, bypass.Gate) ||
+			m.JSONPatch != nil && strings.Contains(m.JSONPatch.Expression, bypass.Gate)
+	})
 }

@@ -139,7 +139,7 @@ func TestWhatCanBeDoneWithout(t *testing.T) {
 	api.Absent = []string{"argoproj.io/rollouts"}
 	api.Forbidden = []string{"policy/poddisruptionbudgets"}
 	in, err := inventory.Read(t.Context(), &rest.Config{Host: api.URL}, "", inventory.Rollouts, inventory.DisruptionBudgets, inventory.Deployments)
-	if err != nil || len(in.Missing) != 0 || len(in.Unread) != 1 || in.Unread[0] != "poddisruptionbudgets.policy in all namespaces are not judged: that needs permission to list them" {
+	if err != nil || len(in.Missing) != 0 || len(in.Unread) != 1 || in.Unread[0] != "poddisruptionbudgets.policy in all namespaces are not known: that needs permission to list them" {
 		t.Errorf("%v, missing %q, unread %q", err, in.Missing, in.Unread)
 	}
 }

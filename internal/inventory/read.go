@@ -36,9 +36,16 @@ var (
 	// done without.
 	Rollouts          = schema.GroupVersionResource{Group: argoapi.Group, Version: argoapi.Version, Resource: "rollouts"}
 	DisruptionBudgets = schema.GroupVersionResource{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"}
+	// Injectors are MutatingAdmissionPolicies, and Bound their bindings. Neither is in
+	// a namespace, and both can be done without.
+	Injectors = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingadmissionpolicies"}
+	Bound     = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingadmissionpolicybindings"}
 	// Policies are ConfigMaps with the label of policies; others are not read.
 	Policies = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 )
+
+// withoutIt can be done without.
+var withoutIt = map[schema.GroupVersionResource]bool{Rollouts: true, DisruptionBudgets: true, Injectors: true, Bound: true}
 
 // Read lists the resources of one namespace, or of all where it is "". What it
 // may not list is told all at once, with the permission that is missing; what can
@@ -49,16 +56,23 @@ func Read(ctx context.Context, config *rest.Config, namespace string, resources 
 		return Inventory{}, fmt.Errorf("find a cluster: %w", err)
 	}
 	in := Inventory{Live: true}
+	in.injectorsKnown = slices.Contains(resources, Injectors) && slices.Contains(resources, Bound)
 	var wrong []error
 	for _, resource := range resources {
+		namespace := namespace
+		if resource == Injectors || resource == Bound {
+			namespace = ""
+		}
 		err := in.list(ctx, client, namespace, resource)
 		switch {
 		case err == nil:
 		case apierrors.IsNotFound(err) && resource.Group == kedaapi.Group:
 			in.Missing = append(in.Missing, fmt.Sprintf("the cluster has no %s.%s: KEDA is not installed", resource.Resource, resource.Group))
-		case apierrors.IsNotFound(err) && resource == Rollouts: // most clusters have no Argo
-		case apierrors.IsForbidden(err) && (resource == Rollouts || resource == DisruptionBudgets):
-			in.Unread = append(in.Unread, fmt.Sprintf("%s%s are not judged: that needs permission to list them", name(resource), where(namespace)))
+		case apierrors.IsNotFound(err) && (resource == Rollouts || resource == Injectors || resource == Bound):
+			// Most clusters have no Argo, and earlier ones no such admission policies.
+		case apierrors.IsForbidden(err) && withoutIt[resource]:
+			in.injectorsKnown = in.injectorsKnown && resource != Injectors && resource != Bound
+			in.Unread = append(in.Unread, fmt.Sprintf("%s%s are not known: that needs permission to list them", name(resource), where(namespace)))
 		case apierrors.IsForbidden(err):
 			wrong = append(wrong, fmt.Errorf("expected permission to list %s%s: grant the verb list in a Role or ClusterRole: %w", name(resource), where(namespace), err))
 		default:
@@ -114,6 +128,7 @@ func (i *Inventory) take(resource schema.GroupVersionResource, u *unstructured.U
 		"scaledobjects": "ScaledObject", "scaledjobs": "ScaledJob", "horizontalpodautoscalers": "HorizontalPodAutoscaler",
 		"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "services": "Service",
 		"rollouts": "Rollout", "poddisruptionbudgets": "PodDisruptionBudget",
+		"mutatingadmissionpolicies": "MutatingAdmissionPolicy", "mutatingadmissionpolicybindings": "MutatingAdmissionPolicyBinding",
 	}
 	_, _, err = i.Add(resource.GroupVersion().String(), kinds[resource.Resource], u.GetNamespace(), text)
 	if err != nil {

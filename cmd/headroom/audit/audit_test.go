@@ -273,6 +273,56 @@ func TestGovernedFleets(t *testing.T) {
 	}
 }
 
+// Behind the gate a rollout's pods wait, whatever scales the fleet; pods that don't
+// wait are held by nothing.
+func TestGatedFleets(t *testing.T) {
+	const env = `        env: [{name: PGHOST, value: db.example.com}]`
+	gate := func(object string) string {
+		return strings.Replace(object, "template:\n    metadata: {labels: {", "template:\n    metadata: {labels: {keda-headroom.github.io/gate: \"true\", ", 1)
+	}
+	audited := func(t *testing.T, policy string, objects ...string) audit.Report {
+		t.Helper()
+		api := fakeapi.Start(t)
+		api.Add(t, strings.Join(objects, "\n---\n"))
+		for at, text := range map[string]string{"platform/databases": governed, "shop/workers": policy} {
+			namespace, name, _ := strings.Cut(at, "/")
+			api.Add(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {namespace: %s, name: %s, labels: {keda-headroom.github.io/policy: \"true\"}}\ndata: {policy.yaml: %q}\n", namespace, name, text))
+		}
+		r, text, err := run(t, api, audit.Options{MaxConnections: []string{"platform/orders-db=60"}})
+		if err != nil && !errors.Is(err, audit.ErrExceeded) || len(r.Databases) == 0 || len(r.Unplaced) != 0 {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		onlyRead(t, api)
+		return r
+	}
+	gated := strings.Replace(workers, "MODE", "Gate", 1)
+	named := func(kind string) string {
+		return strings.Replace(strings.Replace(gated, "  sqs: {queueName: orders, messagesPerPod: 20}\n", "", 1), "mode:", "scaleTargetRef: {apiVersion: apps/v1, kind: "+kind+", name: fleet-00}\n  mode:", 1)
+	}
+	rollout := strings.NewReplacer("apps/v1", "argoproj.io/v1alpha1", "kind: Deployment", "kind: Rollout").Replace(deployment("shop", "fleet-00", 20, env))
+	for _, c := range []struct {
+		name    string
+		policy  string
+		objects []string
+		could   int
+		verdict audit.Verdict
+	}{
+		{"by KEDA, gated", gated, []string{stock("shop", "fleet-00", 20), gate(deployment("shop", "fleet-00", 1, env))}, 20 * 4, audit.Governed},
+		{"by KEDA, not gated", gated, []string{stock("shop", "fleet-00", 20), deployment("shop", "fleet-00", 1, env)}, 25 * 4, audit.Exceeded},
+		{"of a fixed size, gated", named("Deployment"), []string{gate(deployment("shop", "fleet-00", 20, env))}, 20 * 4, audit.Governed},
+		{"of a fixed size, not gated", named("Deployment"), []string{deployment("shop", "fleet-00", 20, env)}, 25 * 4, audit.Exceeded},
+		{"a Rollout, gated", strings.Replace(named("Rollout"), "apps/v1", "argoproj.io/v1alpha1", 1), []string{gate(rollout)}, 20 * 4, audit.Governed},
+		{"a Rollout that nobody governs", strings.Replace(gated, "fleet-00", "another", 1), []string{rollout}, 25 * 10, audit.Unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := audited(t, c.policy, c.objects...).Databases[0]
+			if d.CouldOpen != c.could || d.Verdict != c.verdict {
+				t.Errorf("expected %d and %s, found %+v", c.could, c.verdict, d)
+			}
+		})
+	}
+}
+
 // Secrets are read when that is asked for, and give a host and nothing else.
 func TestSecrets(t *testing.T) {
 	api := fakeapi.Start(t)

@@ -40,33 +40,36 @@ func everybody(in inventory.Inventory, set policy.Set) []pods {
 		}
 		all = append(all, p)
 	}
-	fixed := func(kind string, meta metav1.ObjectMeta, template *corev1.PodTemplateSpec, replicas int, from string, surge func(int) int) {
+	fixed := func(kind string, meta metav1.ObjectMeta, template *corev1.PodTemplateSpec, replicas int, from string, f bypass.Input) {
 		object := bypass.Object{Kind: kind, Namespace: meta.Namespace, Name: meta.Name}
 		if taken[object] {
 			return
 		}
-		p := pods{template: template, consumer: Consumer{Object: object, Replicas: replicas, MaxFrom: from}}
+		p := pods{template: template, workload: f.Workload, consumer: Consumer{Object: object, Replicas: replicas, MaxFrom: from}}
 		if hpa := scaler(in.HPAs, object); hpa != nil {
 			p.scaled = true
 			p.consumer.ScaledBy, p.consumer.Replicas, p.consumer.MaxFrom = hpa.Name, int(hpa.Spec.MaxReplicas), "maxReplicas"
 		}
-		p.consumer.Surge = surge(p.consumer.Replicas)
+		p.consumer.Surge = f.Surge(p.consumer.Replicas)
+		p.governed(f)
 		if p.consumer.Replicas > 0 {
 			all = append(all, p)
 		}
 	}
-	none := func(int) int { return 0 }
-	for i := range in.Deployments {
-		d := &in.Deployments[i]
-		fixed("Deployment", d.ObjectMeta, &d.Spec.Template, count(d.Spec.Replicas), "replicas", func(n int) int { return bypass.MaxSurge(d.Spec, n) })
-	}
-	for i := range in.StatefulSets {
-		s := &in.StatefulSets[i]
-		fixed("StatefulSet", s.ObjectMeta, &s.Spec.Template, count(s.Spec.Replicas), "replicas", none)
+	for _, f := range in.Unscaled(set) {
+		template, name := inventory.Template(f), inventory.Name(f)
+		switch {
+		case f.Deployment != nil:
+			fixed(name.Kind, f.Deployment.ObjectMeta, template, count(f.Deployment.Spec.Replicas), "replicas", f)
+		case f.StatefulSet != nil:
+			fixed(name.Kind, f.StatefulSet.ObjectMeta, template, count(f.StatefulSet.Spec.Replicas), "replicas", f)
+		case f.Rollout != nil:
+			fixed(name.Kind, f.Rollout.ObjectMeta, template, count(f.Rollout.Spec.Replicas), "replicas", f)
+		}
 	}
 	for i := range in.DaemonSets {
 		d := &in.DaemonSets[i]
-		fixed("DaemonSet", d.ObjectMeta, &d.Spec.Template, int(d.Status.DesiredNumberScheduled), "desiredNumberScheduled", none)
+		fixed("DaemonSet", d.ObjectMeta, &d.Spec.Template, int(d.Status.DesiredNumberScheduled), "desiredNumberScheduled", bypass.Input{})
 	}
 	return all
 }
@@ -98,15 +101,17 @@ func fleet(in bypass.Input) pods {
 		if in.ScaledObject.Spec.MaxReplicaCount == nil {
 			c.MaxFrom = "KEDA's default"
 		}
-		if in.Deployment != nil {
-			c.Surge = bypass.MaxSurge(in.Deployment.Spec, c.Replicas)
-		}
+		c.Surge = in.Surge(c.Replicas)
 	}
-	if in.Workload != nil {
-		c.Mode = in.Workload.Mode
-		c.Held = c.Mode != policy.Observe && !slices.ContainsFunc(bypass.Find(in), func(f bypass.Finding) bool { return f.Severity == policy.SeverityError })
-	}
+	p.governed(in)
 	return p
+}
+
+// governed adds what the policy of a fleet makes of it.
+func (p *pods) governed(in bypass.Input) {
+	if in.Workload != nil {
+		p.consumer.Mode, p.consumer.Held = in.Workload.Mode, bypass.Held(in)
+	}
 }
 
 // scaler returns the HPA of an object, the one with the most replicas where there

@@ -76,7 +76,7 @@ func audit(ctx context.Context, o Options) (Report, error) {
 		return Report{}, fmt.Errorf("find a cluster: %w", err)
 	}
 	found, err := inventory.Read(ctx, config, namespace, inventory.ScaledObjects, inventory.ScaledJobs, inventory.HPAs,
-		inventory.Deployments, inventory.StatefulSets, inventory.DaemonSets, inventory.Services)
+		inventory.Deployments, inventory.StatefulSets, inventory.DaemonSets, inventory.Services, inventory.Rollouts)
 	if err != nil {
 		return Report{}, err
 	}
@@ -88,7 +88,7 @@ func audit(ctx context.Context, o Options) (Report, error) {
 			maps: map[string]map[string]string{}, hidden: map[string]map[string]string{},
 		},
 	}
-	for _, missing := range found.Missing {
+	for _, missing := range slices.Concat(found.Missing, found.Unread) {
 		a.note("%s", missing)
 	}
 	for i := range found.Services {

@@ -23,7 +23,7 @@ func judgeCluster(ctx context.Context, o Options) (Report, error) {
 	j := newJudgment()
 	j.inventory, err = inventory.Read(ctx, config, namespace,
 		inventory.ScaledObjects, inventory.ScaledJobs, inventory.HPAs, inventory.Deployments, inventory.StatefulSets, inventory.Services,
-		inventory.Rollouts, inventory.DisruptionBudgets)
+		inventory.Rollouts, inventory.DisruptionBudgets, inventory.Injectors, inventory.Bound)
 	if err != nil {
 		return Report{}, err
 	}

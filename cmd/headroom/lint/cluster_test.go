@@ -88,7 +88,7 @@ func TestAClusterThatCannotBeRead(t *testing.T) {
 		}
 	}
 	api.Forbidden = []string{"policy/poddisruptionbudgets", "argoproj.io/rollouts"}
-	if out, err := run(t, lint.Options{Cluster: flags}); err != nil || !strings.Contains(out, "note: poddisruptionbudgets.policy in all namespaces are not judged") || !strings.Contains(out, "note: rollouts.argoproj.io") {
+	if out, err := run(t, lint.Options{Cluster: flags}); err != nil || !strings.Contains(out, "note: poddisruptionbudgets.policy in all namespaces are not known") || !strings.Contains(out, "note: rollouts.argoproj.io") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	api.Forbidden, api.Absent = nil, []string{"keda.sh/scaledobjects", "keda.sh/scaledjobs"}
@@ -117,5 +117,38 @@ func TestNamespaceOfFiles(t *testing.T) {
 	out, err := run(t, lint.Options{Paths: []string{"-"}, In: strings.NewReader(mixed)})
 	if !errors.Is(err, lint.ErrFound) || !strings.Contains(out, "nor any other in namespace shop") {
 		t.Errorf("expected the policy to be in namespace default: %v\n%s", err, out)
+	}
+}
+
+// A label alone gates nothing: somebody has to act on it.
+func TestAClusterThatInjectsNothing(t *testing.T) {
+	api := cluster(t, "testdata/gate/all.yaml")
+	flags := kubeflags.Flags{Kubeconfig: api.Kubeconfig(t), Namespace: "shop"}
+	const want = "Deployment shop/order-workers: spec.template.metadata.labels[keda-headroom.github.io/gate]: the label asks an admission policy for the gate"
+	if out, err := run(t, lint.Options{Cluster: flags, FailOn: policy.SeverityWarning}); !errors.Is(err, lint.ErrFound) || !strings.Contains(out, want) || strings.Contains(out, "ScaledJob shop/reports: ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	shipped, err := os.ReadFile("../../../manifests/components/gate/inject.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unbound, _, _ := strings.Cut(string(shipped), "\n---\n")
+	api.Add(t, unbound)
+	if out, err := run(t, lint.Options{Cluster: flags}); err != nil || !strings.Contains(out, want) {
+		t.Errorf("a policy that isn't bound does nothing: %v\n%s", err, out)
+	}
+	api = cluster(t, "testdata/gate/all.yaml")
+	api.Add(t, string(shipped))
+	flags.Kubeconfig = api.Kubeconfig(t)
+	if out, err := run(t, lint.Options{Cluster: flags, FailOn: policy.SeverityWarning}); err != nil || !strings.Contains(out, ": no problems\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	api.Forbidden = []string{"admissionregistration.k8s.io/mutatingadmissionpolicybindings"}
+	if out, err := run(t, lint.Options{Cluster: flags, FailOn: policy.SeverityWarning}); err != nil || !strings.Contains(out, "mutatingadmissionpolicybindings.admissionregistration.k8s.io in all namespaces are not known") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	api.Forbidden, api.Absent = nil, []string{"admissionregistration.k8s.io/mutatingadmissionpolicies", "admissionregistration.k8s.io/mutatingadmissionpolicybindings"}
+	if out, err := run(t, lint.Options{Cluster: flags}); err != nil || !strings.Contains(out, want) {
+		t.Errorf("an earlier Kubernetes has none: %v\n%s", err, out)
 	}
 }

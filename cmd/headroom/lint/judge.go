@@ -109,10 +109,11 @@ func (j *judgment) together() {
 }
 
 // ungoverned reports whether no policy governs a fleet, and all are known that
-// could: those of a cluster, or of files where there are some of its namespace.
+// could: those of a cluster that has any, or of files where there are some of its
+// namespace.
 func (j *judgment) ungoverned(fleet bypass.Input) bool {
 	namespace := inventory.Name(fleet).Namespace
-	return fleet.Workload == nil && (j.inventory.Live || slices.ContainsFunc(j.policies, func(d policy.Document) bool { return d.Source.Namespace == namespace }))
+	return fleet.Workload == nil && ((j.inventory.Live && len(j.policies) > 0) || slices.ContainsFunc(j.policies, func(d policy.Document) bool { return d.Source.Namespace == namespace }))
 }
 
 // way adds a way past a target.
