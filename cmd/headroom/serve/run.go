@@ -16,6 +16,7 @@ import (
 	"github.com/keda-headroom/headroom/internal/buildinfo"
 	"github.com/keda-headroom/headroom/metrics/sqs"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/condition"
 	"github.com/keda-headroom/headroom/scaler/gate"
 	"github.com/keda-headroom/headroom/scaler/policies"
 	"github.com/keda-headroom/headroom/scaler/policyfile"
@@ -117,7 +118,10 @@ func Run(ctx context.Context, options Options) (err error) {
 		plan()
 		close(left)
 	} else {
-		with := actsWith{keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State, done: gate.Count(telemetry)}
+		with := actsWith{
+			keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State,
+			done: gate.Count(telemetry), told: condition.Count(telemetry),
+		}
 		running.Go(func() {
 			defer close(left)
 			if err := around.live(living, func(acting context.Context) {

@@ -49,6 +49,7 @@ type actsWith struct {
 	origin *policies.Origin // of policies in ConfigMaps
 	state  func() *scaler.State
 	done   func(gate.Outcome) // is told what was done to pods
+	told   func(gate.Result)  // and whether pods could be told their condition
 }
 
 // look says what surrounds the service. It does no I/O but reading files.
