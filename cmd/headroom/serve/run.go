@@ -118,6 +118,7 @@ func Run(ctx context.Context, options Options) (err error) {
 		close(left)
 	} else {
 		with := actsWith{keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State, done: gate.Count(telemetry)}
+		with.told = func(r gate.Result) { telemetry.PodRequest("Condition", string(r)) }
 		running.Go(func() {
 			defer close(left)
 			if err := around.live(living, func(acting context.Context) {

@@ -48,6 +48,7 @@ type actsWith struct {
 	origin *policies.Origin // of policies in ConfigMaps
 	state  func() *scaler.State
 	done   func(gate.Outcome) // is told what was done to pods
+	told   func(gate.Result)  // is told how each condition of a pod was written
 }
 
 // look says what surrounds the service. It does no I/O but reading files.
