@@ -26,6 +26,7 @@ import (
 	"github.com/keda-headroom/headroom/e2e/service"
 	"github.com/keda-headroom/headroom/internal/steadyport"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/leader"
 )
 
 // headroomNamespace is where Headroom's manifests put it.
@@ -38,12 +39,14 @@ var manifests = filepath.Join("..", "..", "manifests")
 type installation struct {
 	world   *world
 	service *service.Service // the address where KEDA finds it
+	// replicas is how many pods its manifests give it.
+	replicas int32
 }
 
 // install installs Headroom, and returns when it is ready.
 func install(ctx context.Context, w *world) (*installation, error) {
 	h := &installation{world: w}
-	if err := w.ApplyKustomization(ctx, filepath.Join(manifests, "base")); err != nil {
+	if err := w.ApplyKustomization(ctx, filepath.Join("..", "manifests", "headroom")); err != nil {
 		return nil, err
 	}
 	port, err := steadyport.Port()
@@ -60,9 +63,12 @@ func install(ctx context.Context, w *world) (*installation, error) {
 // address is where KEDA finds Headroom, as long as it runs.
 func (h *installation) address() string { return h.service.Address() }
 
-// pod returns Headroom's pod, where one is ready.
+// leading selects the pod of Headroom's that leads.
+const leading = "app.kubernetes.io/name=headroom," + leader.Label + "=true"
+
+// pod returns the pod of Headroom's that leads, where it is ready.
 func (h *installation) pod(ctx context.Context) (*corev1.Pod, error) {
-	list, err := h.world.Client().CoreV1().Pods(headroomNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=headroom"})
+	list, err := h.world.Client().CoreV1().Pods(headroomNamespace).List(ctx, metav1.ListOptions{LabelSelector: leading})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +77,7 @@ func (h *installation) pod(ctx context.Context) (*corev1.Pod, error) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("no pod of Headroom's is ready: see %s", h.world.node.Logs())
+	return nil, fmt.Errorf("no pod of Headroom's leads and is ready: see %s", h.world.node.Logs())
 }
 
 func isReady(p *corev1.Pod) bool {
@@ -91,7 +97,9 @@ func (h *installation) awaitReady(ctx context.Context) error {
 		if err != nil {
 			return false, err
 		}
-		if d.Status.ObservedGeneration != d.Generation || d.Status.UpdatedReplicas != 1 || d.Status.ReadyReplicas != 1 || d.Status.Replicas != 1 {
+		n := *d.Spec.Replicas
+		h.replicas = max(h.replicas, n)
+		if d.Status.ObservedGeneration != d.Generation || d.Status.UpdatedReplicas != n || d.Status.ReadyReplicas != n || d.Status.Replicas != n {
 			return false, fmt.Errorf("its Deployment says %+v; see %s", d.Status, h.world.node.Logs())
 		}
 		_, err = h.pod(ctx)
@@ -100,7 +108,7 @@ func (h *installation) awaitReady(ctx context.Context) error {
 }
 
 // scale sets how many pods Headroom has: 0 takes it away.
-func (h *installation) scale(t *testing.T, replicas int) {
+func (h *installation) scale(t *testing.T, replicas int32) {
 	t.Helper()
 	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
 	if _, err := h.world.Client().AppsV1().Deployments(headroomNamespace).Patch(context.WithoutCancel(t.Context()), "headroom", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
@@ -122,7 +130,7 @@ func (h *installation) stop(t *testing.T) {
 // start brings Headroom back.
 func (h *installation) start(t *testing.T) {
 	t.Helper()
-	h.scale(t, 1)
+	h.scale(t, h.replicas)
 	if err := h.awaitReady(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}

@@ -36,9 +36,15 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
+	return newSiteOf(t, map[string]string{"max_connections": strconv.Itoa(maxConnections)})
+}
+
+// newSiteOf has a server with these settings.
+func newSiteOf(t *testing.T, settings map[string]string) *site {
+	t.Helper()
 	w := theWorld(t)
 	s := &site{world: w, t: t, namespace: w.nextNamespace()}
-	s.database = pgtest.Start(t, map[string]string{"max_connections": strconv.Itoa(maxConnections)})
+	s.database = pgtest.Start(t, settings)
 	pgtest.Exec(t, s.database,
 		"CREATE ROLE worker LOGIN", "CREATE ROLE web LOGIN", "CREATE ROLE headroom LOGIN", "GRANT pg_monitor TO headroom",
 		"CREATE TABLE handled (message text NOT NULL)", "GRANT INSERT ON handled TO worker")

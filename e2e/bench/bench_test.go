@@ -43,15 +43,15 @@ func TestPlan(t *testing.T) {
 		batches [][]string
 		err     string
 	}{
-		{"what contenders show", func(o *Options) { o.NoSweep = true }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target")}, ""},
-		{"a sweep begins with what contenders show", func(*Options) {}, [][]string{formulas(1, "stock", "static", "formula", "headroom-target"), formulas(5), formulas(5)}, ""},
-		{"a scenario that is heavy", func(o *Options) { o.Scenario = []string{"forty-fleets"} }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target"), formulas(4), formulas(4), formulas(3)}, ""},
-		{"all at once", func(o *Options) { o.Lanes = 0 }, [][]string{formulas(11, "stock", "static", "formula", "headroom-target")}, ""},
-		{"two at a time beside fixed replicas", func(o *Options) { o.Lanes, o.NoSweep = 3, true }, [][]string{{"stock", "static", "fixed"}, {"formula", "headroom-target", "fixed"}}, ""},
+		{"what contenders show", func(o *Options) { o.NoSweep = true }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target", "headroom-gate")}, ""},
+		{"a sweep begins with what contenders show", func(*Options) {}, [][]string{formulas(0, "stock", "static", "formula", "headroom-target", "headroom-gate"), formulas(5), formulas(5), formulas(1)}, ""},
+		{"a scenario that is heavy", func(o *Options) { o.Scenario = []string{"forty-fleets"} }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target"), formulas(3, "headroom-gate"), formulas(4), formulas(4)}, ""},
+		{"all at once", func(o *Options) { o.Lanes = 0 }, [][]string{formulas(11, "stock", "static", "formula", "headroom-target", "headroom-gate")}, ""},
+		{"two at a time beside fixed replicas", func(o *Options) { o.Lanes, o.NoSweep = 3, true }, [][]string{{"stock", "static", "fixed"}, {"formula", "headroom-target", "fixed"}, {"headroom-gate", "fixed"}}, ""},
 		{"one contender", func(o *Options) { o.Contender = []string{"stock"} }, [][]string{{"stock", "fixed"}}, ""},
 		{"fixed replicas alone", func(o *Options) { o.Contender = []string{"fixed"} }, [][]string{{"fixed"}}, ""},
-		{"a scenario that is not for sweeps", func(o *Options) { o.Scenario = []string{"leak"} }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target")}, ""},
-		{"an unknown contender", func(o *Options) { o.Contender = []string{"nobody"} }, nil, `contender: expected one of stock, static, formula, headroom-target, fixed, found "nobody"`},
+		{"a scenario that is not for sweeps", func(o *Options) { o.Scenario = []string{"leak"} }, [][]string{formulas(0, "stock", "static", "formula", "headroom-target", "headroom-gate")}, ""},
+		{"an unknown contender", func(o *Options) { o.Contender = []string{"nobody"} }, nil, `contender: expected one of stock, static, formula, headroom-target, headroom-gate, fixed, found "nobody"`},
 		{"an unknown scenario", func(o *Options) { o.Scenario = []string{"peace"} }, nil, `found "peace"`},
 		{"no seed", func(o *Options) { o.Seeds = 0 }, nil, "seeds: expected 1 or more, found 0"},
 		{"no network", func(o *Options) { o.FirstNetwork = 9 }, nil, "first network: expected 10 to 249, found 9"},
@@ -249,9 +249,15 @@ func TestDeployment(t *testing.T) {
 			Fleets:   contender.Fleets(s, func(fleet string) string { return "http://127.0.0.1:1/0/" + fleet }),
 		}
 		for _, f := range l.Fleets {
-			d := deployment(l, f, 3)
+			d := deployment(l, f, 3, false)
 			if *d.Spec.Replicas != 3 || d.Namespace != "lane" || d.Name != f.Name {
 				t.Errorf("Deployment %s/%s has %d replicas", d.Namespace, d.Name, *d.Spec.Replicas)
+			}
+			if _, gated := d.Spec.Template.Labels[gateLabel]; gated {
+				t.Errorf("pods of %s are gated, which nobody asked for", f.Name)
+			}
+			if d := deployment(l, f, 3, true); d.Spec.Template.Labels[gateLabel] != "true" || d.Spec.Selector.MatchLabels[gateLabel] != "" {
+				t.Errorf("pods of a gated Deployment have labels %v, and are selected by %v", d.Spec.Template.Labels, d.Spec.Selector.MatchLabels)
 			}
 			environment := map[string]string{}
 			for _, e := range d.Spec.Template.Spec.Containers[0].Env {

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -23,6 +24,8 @@ const (
 	laneLabel = "bench.keda-headroom.github.io/lane"
 	// fleetLabel is on the pods of a fleet.
 	fleetLabel = "bench.keda-headroom.github.io/fleet"
+	// gateLabel opts a pod in to the gate.
+	gateLabel = "keda-headroom.github.io/gate"
 	// workerImage is the workers' image.
 	workerImage = "e2e.keda-headroom.github.io/worker"
 	// grace is what a pod's grace period is longer than its work and its
@@ -30,11 +33,16 @@ const (
 	grace = 20 * time.Second
 )
 
-// deployment is a fleet's, the same for every contender but for its replicas.
+// deployment is a fleet's, the same for every contender but for its replicas, and
+// for the label of pods that are gated.
 // Its updates surge by none, so that they take no more connections than the
 // fleet has, but for those of pods that are ending.
-func deployment(lane contender.Lane, f contender.Fleet, replicas int) *appsv1.Deployment {
-	labels := map[string]string{fleetLabel: f.Name}
+func deployment(lane contender.Lane, f contender.Fleet, replicas int, gated bool) *appsv1.Deployment {
+	selected := map[string]string{fleetLabel: f.Name}
+	labels := maps.Clone(selected)
+	if gated {
+		labels[gateLabel] = "true"
+	}
 	count, seconds := int32(replicas), int64((f.Termination.Duration()+f.Work.Duration()+grace)/time.Second)
 	surge, unavailable := intstr.FromInt32(0), intstr.FromString("25%")
 	value := func(name, value string) corev1.EnvVar { return corev1.EnvVar{Name: name, Value: value} }
@@ -45,7 +53,7 @@ func deployment(lane contender.Lane, f contender.Fleet, replicas int) *appsv1.De
 		ObjectMeta: metav1.ObjectMeta{Namespace: lane.Namespace, Name: f.Name},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &count,
-			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Selector: &metav1.LabelSelector{MatchLabels: selected},
 			Strategy: appsv1.DeploymentStrategy{
 				Type:          appsv1.RollingUpdateDeploymentStrategyType,
 				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &surge, MaxUnavailable: &unavailable},

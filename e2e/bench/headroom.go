@@ -31,6 +31,8 @@ type headroomService struct {
 	cluster *cluster.Cluster
 	node    *node.Node
 	service *service.Service
+	// replicas is how many pods its manifests give it.
+	replicas int32
 }
 
 // installHeadroom installs Headroom, and returns when it is ready.
@@ -61,16 +63,16 @@ func (s *stage) installHeadroom(ctx context.Context) error {
 	return h.awaitReady(ctx)
 }
 
-// manifestsDir is where Headroom's manifests are, seen from the directory of the
-// module or of one of its packages.
+// manifestsDir is where Headroom's manifests with the gate are, seen from the
+// directory of the module or of one of its packages.
 func manifestsDir() (string, error) {
 	for _, up := range []string{"..", filepath.Join("..", "..")} {
-		dir := filepath.Join(up, "manifests", "base")
+		dir := filepath.Join(up, "e2e", "manifests", "headroom")
 		if _, err := os.Stat(dir); err == nil {
 			return dir, nil
 		}
 	}
-	return "", errors.New("expected manifests/base beside the directory e2e: run it there")
+	return "", errors.New("expected the directory e2e/manifests/headroom above: run it in e2e")
 }
 
 // address is where KEDA finds Headroom.
@@ -86,7 +88,8 @@ func (h *headroomService) awaitReady(ctx context.Context) error {
 		if err != nil {
 			return false, err
 		}
-		return d.Status.ObservedGeneration == d.Generation && d.Status.ReadyReplicas == 1, nil
+		h.replicas = *d.Spec.Replicas
+		return d.Status.ObservedGeneration == d.Generation && d.Status.ReadyReplicas == h.replicas && h.service.Targets() == 1, nil
 	})
 }
 
@@ -100,14 +103,14 @@ func (s *stage) restartHeadroom(ctx context.Context, back time.Time) error {
 	}
 	fmt.Fprintln(s.log, "    headroom is away")
 	sleepUntil(ctx, back)
-	if err := s.service.scale(context.WithoutCancel(ctx), 1); err != nil {
+	if err := s.service.scale(context.WithoutCancel(ctx), s.service.replicas); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.log, "    headroom is back")
 	return nil
 }
 
-func (h *headroomService) scale(ctx context.Context, replicas int) error {
+func (h *headroomService) scale(ctx context.Context, replicas int32) error {
 	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
 	_, err := h.cluster.Client().AppsV1().Deployments(headroomNamespace).Patch(ctx, "headroom", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err

@@ -134,7 +134,7 @@ func (l *lane) startFleets(ctx context.Context) error {
 		return err
 	}
 	for _, f := range l.lane.Fleets {
-		if _, err := client.AppsV1().Deployments(namespace).Create(ctx, deployment(l.lane, f, l.variant.StartReplicas(f)), metav1.CreateOptions{}); err != nil {
+		if _, err := client.AppsV1().Deployments(namespace).Create(ctx, deployment(l.lane, f, l.variant.StartReplicas(f), l.variant.Gate), metav1.CreateOptions{}); err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,9 @@ type Contender struct {
 	Replicas Replicas `yaml:"replicas"`
 	// Headroom says that it needs the service.
 	Headroom bool `yaml:"headroom"`
+	// Gate says that the workers' pods opt in to the gate, by a label in their
+	// template: a pod waits until Headroom has reserved connections for it.
+	Gate bool `yaml:"gate"`
 	// Autoscaler is the database role that the autoscaler logs in as; "" where
 	// it has no use for the database.
 	Autoscaler string `yaml:"autoscaler"`

@@ -162,7 +162,7 @@ func TestContendersOfTheRepository(t *testing.T) {
 	for _, c := range contenders {
 		names = append(names, c.Name)
 	}
-	if want := []string{"stock", "static", "formula", "headroom-target", "fixed"}; !slices.Equal(names, want) {
+	if want := []string{"stock", "static", "formula", "headroom-target", "headroom-gate", "fixed"}; !slices.Equal(names, want) {
 		t.Errorf("contenders are %v, want %v", names, want)
 	}
 	for _, c := range contenders {
@@ -204,6 +204,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"Does something.", "''", "about: expected what it is"},
 		{"order: 1", "order: 0", "order: expected 1 or more, found 0"},
 		{"order: 1", "order: 1\nreplicas: Most", `replicas: expected Min or Fixed, found "Most"`},
+		{"order: 1", "order: 1\ngate: true", "gate: expected headroom to be true too"},
 		{`shown: {a: "1"}`, `shown: {a: "3"}`, `shown.a: expected a value of the grid, found "3"`},
 		{`shown: {a: "1"}`, `shown: {a: "1", b: "3"}`, "shown.b: expected a parameter of the grid"},
 		{"{{ .Namespace }}", "{{ .Namespace ", "unclosed action"},

@@ -77,6 +77,9 @@ func (c Contender) problems() []string {
 	if c.Replicas != Min && c.Replicas != Fixed {
 		add("replicas: expected %s or %s, found %q", Min, Fixed, c.Replicas)
 	}
+	if c.Gate && !c.Headroom {
+		add("gate: expected headroom to be true too, as nobody else opens it, found false")
+	}
 	for parameter, values := range c.Grid {
 		if len(values) == 0 {
 			add("grid.%s: expected values, found none", parameter)

@@ -15,6 +15,7 @@ import (
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	disruption "k8s.io/api/policy/v1"
 	rbac "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -34,6 +35,7 @@ var kinds = map[string]reflect.Type{
 	"apps/v1 Deployment":                                               reflect.TypeFor[apps.Deployment](),
 	"apps/v1 StatefulSet":                                              reflect.TypeFor[apps.StatefulSet](),
 	"batch/v1 CronJob":                                                 reflect.TypeFor[batch.CronJob](),
+	"policy/v1 PodDisruptionBudget":                                    reflect.TypeFor[disruption.PodDisruptionBudget](),
 	"networking.k8s.io/v1 NetworkPolicy":                               reflect.TypeFor[networking.NetworkPolicy](),
 	"rbac.authorization.k8s.io/v1 ClusterRole":                         reflect.TypeFor[rbac.ClusterRole](),
 	"rbac.authorization.k8s.io/v1 ClusterRoleBinding":                  reflect.TypeFor[rbac.ClusterRoleBinding](),
