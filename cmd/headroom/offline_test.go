@@ -56,6 +56,13 @@ func TestOfflineCommands(t *testing.T) {
 		{[]string{"status", "--kubeconfig", missing}, 1, "", "missing.yaml"},
 		{[]string{"why", "a/b", "--kubeconfig", missing}, 1, "", "missing.yaml"},
 
+		{[]string{"stop"}, 2, "", "expected at least one WORKLOAD, found none"},
+		{[]string{"resume", "a/b/c"}, 2, "", "WORKLOAD: expected NAME or NAMESPACE/NAME"},
+		{[]string{"stop", "a", "--kubeconfig", missing}, 1, "", "missing.yaml"},
+		{[]string{"release"}, 2, "", "expected WORKLOAD or --all, found neither"},
+		{[]string{"release", "a", "--all"}, 2, "", "expected WORKLOAD or --all, found both"},
+		{[]string{"release", "--all", "--kubeconfig", missing}, 1, "", "missing.yaml"},
+
 		{[]string{"test", tests}, 0, "6 passed, 0 failed", ""},
 		{[]string{"test", tests, "--run", "burst"}, 0, "1 passed, 0 failed", ""},
 		{[]string{"test", failing}, 1, "target: expected 14, found 13", ""},

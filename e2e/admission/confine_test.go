@@ -32,7 +32,7 @@ func TestHeadroomDoesItsWork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			made := w.create(t, "shop", pod(name, change))
 			stamped, err := pods.Patch(t.Context(), name, types.MergePatchType,
-				[]byte(`{"metadata": {"uid": "`+string(made.UID)+`", "annotations": {"`+epoch+`": "headroom-a_1", "`+fence+`": "123"}}}`), metav1.PatchOptions{})
+				[]byte(`{"metadata": {"uid": "`+string(made.UID)+`", "annotations": {"`+epoch+`": "headroom-a_1"}}}`), metav1.PatchOptions{})
 			if err != nil {
 				t.Fatalf("stamp: %v", err)
 			}

@@ -60,7 +60,6 @@ var releases = []attempt{
 	{"all gates", nil, types.MergePatchType, `{"spec": {"schedulingGates": null}}`, ""},
 	{"a first grant", nil, types.MergePatchType, annotate(grant, `"{}"`), ""},
 	{"a first epoch", nil, types.MergePatchType, annotate(epoch, `"headroom-b_2"`), ""},
-	{"a first fence", nil, types.MergePatchType, annotate(fence, `"123"`), ""},
 	{"another grant if granted", nil, types.MergePatchType, annotate(grant, `"{}"`), ""},
 	{"no grant if granted", nil, types.MergePatchType, annotate(grant, `null`), ""},
 	{"no epoch if granted", nil, types.MergePatchType, annotate(epoch, `null`), ""},
@@ -134,7 +133,7 @@ func TestWhoMayRelease(t *testing.T) {
 // Nobody makes a pod that has its grant already.
 func TestNewPodsHaveNoGrant(t *testing.T) {
 	w := sharedWorld(t)
-	for _, annotation := range []string{grant, epoch, fence} {
+	for _, annotation := range []string{grant, epoch} {
 		for who, client := range map[string]kubernetes.Interface{"deployer": w.deployer, "headroom": w.headroom, "administrator": w.admin} {
 			forged := pod("forged", func(p *corev1.Pod) { p.Annotations[annotation] = "{}" })
 			_, err := client.CoreV1().Pods("shop").Create(t.Context(), forged, metav1.CreateOptions{})

@@ -30,7 +30,6 @@ const (
 	foreignGate = "quota.example.com/admission"
 	grant       = "keda-headroom.github.io/grant"
 	epoch       = "keda-headroom.github.io/epoch"
-	fence       = "keda-headroom.github.io/fence"
 	optIn       = "keda-headroom.github.io/gate"
 	leader      = "keda-headroom.github.io/leader"
 	reserved    = "keda-headroom.github.io/ConnectionsReserved"

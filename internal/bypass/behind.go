@@ -3,6 +3,8 @@ package bypass
 import (
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
+
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -68,6 +70,9 @@ func (f *finder) behindTheGate(ways []Finding) []Finding {
 		case asksForMore[way.Code]:
 			way.Severity = policy.SeverityNote
 			way.Sentence += "; the pods that the databases don't carry wait at the gate"
+			if f.rolls() {
+				way.Sentence += ", and while they do a rollout moves by swaps alone"
+			}
 		case giveBackLate[way.Code] && !f.Workload.Shedding.Enabled:
 			way.Severity = policy.SeverityNote
 			way.Sentence += "; the gate takes nothing back from pods that run, and shedding is not enabled"
@@ -77,6 +82,11 @@ func (f *finder) behindTheGate(ways []Finding) []Finding {
 		left = append(left, way)
 	}
 	return left
+}
+
+// rolls reports whether a new version's pods come while old ones run.
+func (in Input) rolls() bool {
+	return in.Rollout != nil || (in.Deployment != nil && in.Deployment.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType)
 }
 
 func errorsOnly(ways []Finding) []Finding {

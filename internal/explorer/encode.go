@@ -47,7 +47,7 @@ func (e *scribe) time(t int32) {
 
 func (e *scribe) object(o *object) {
 	e.flags(o.present, o.gated, o.otherGates, o.terminating, o.ready)
-	e.out = append(e.out, o.version, o.epoch, o.mark, o.fence, o.grant)
+	e.out = append(e.out, o.version, o.epoch, o.mark, o.grant)
 }
 
 func (e *scribe) sample(x *sample) {

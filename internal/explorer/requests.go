@@ -146,20 +146,14 @@ type schedulingGate struct {
 	Name string `json:"name"`
 }
 
-const (
-	othersGate      = "example.com/quota"
-	epochAnnotation = "keda-headroom.github.io/epoch"
-)
+const othersGate = "example.com/quota"
 
 func (l *library) document(pod uint8, o object) []byte {
 	var m manifest
 	m.Metadata.UID, m.Metadata.ResourceVersion = l.scene.podName(int(pod)), versionText(o.version)
 	m.Metadata.Annotations = map[string]string{}
 	if o.epoch > 0 {
-		m.Metadata.Annotations[epochAnnotation] = epochText(o.epoch, o.mark)
-	}
-	if o.fence > 0 {
-		m.Metadata.Annotations[gate.FenceAnnotation] = versionText(o.fence)
+		m.Metadata.Annotations[kube.EpochAnnotation] = epochText(o.epoch, o.mark)
 	}
 	if o.grant > 0 {
 		grant, err := json.Marshal(map[string]int{l.scene.databaseID(l.scene.Pods[pod].Workload).String(): int(o.grant)})
@@ -187,8 +181,8 @@ func (l *library) parse(text []byte, pod uint8, before object) outcome {
 	if err := json.Unmarshal(text, &m); err != nil {
 		panic(err)
 	}
-	if m.Metadata.UID != l.scene.podName(int(pod)) {
-		return outcome{}
+	if m.Metadata.UID != l.scene.podName(int(pod)) || m.Metadata.ResourceVersion != versionText(before.version) {
+		return outcome{} // a patch that sets another one is a condition
 	}
 	after := before
 	after.gated, after.otherGates = false, false
@@ -199,8 +193,7 @@ func (l *library) parse(text []byte, pod uint8, before object) outcome {
 	if after.gated && !before.gated || after.otherGates && !before.otherGates {
 		return outcome{} // gates can't be added
 	}
-	after.epoch, after.mark = parseEpoch(m.Metadata.Annotations[epochAnnotation])
-	after.fence = parseVersion(m.Metadata.Annotations[gate.FenceAnnotation])
+	after.epoch, after.mark = parseEpoch(m.Metadata.Annotations[kube.EpochAnnotation])
 	after.grant = 0
 	if text := m.Metadata.Annotations[kube.GrantAnnotation]; text != "" {
 		var grant map[string]int

@@ -17,7 +17,6 @@ type object struct {
 	ready       bool  // and its address is known
 	epoch       uint8 // the term in its annotation, 0 for none
 	mark        uint8 // the version behind the term in its annotation, 0 for none
-	fence       uint8 // the version in its fence annotation, 0 for none
 	grant       uint8 // connections in its annotation, 0 for none
 }
 

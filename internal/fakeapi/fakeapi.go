@@ -1,5 +1,5 @@
-// Package fakeapi is a Kubernetes API server for tests of commands that only
-// read: it serves the objects it is given, in pages, and notes what it was asked.
+// Package fakeapi is a Kubernetes API server for tests of commands: it serves the
+// objects it is given, in pages, patches them, and notes what it was asked.
 package fakeapi
 
 import (
@@ -26,6 +26,11 @@ type Server struct {
 	// Absent are resources that it does not have ("keda.sh/scaledobjects"), and
 	// Forbidden those that nobody may read.
 	Absent, Forbidden []string
+	// ReadOnly are resources that nobody may change.
+	ReadOnly []string
+	// BeforePatch is called before a patch is applied, with what it is for: whoever
+	// else writes at the same time. It may call Change.
+	BeforePatch func(Request)
 	// Proxied answers what is asked of Services; nil answers 404.
 	Proxied http.Handler
 
@@ -72,7 +77,7 @@ users: [{name: test, user: {}}]
 var resources = map[string]string{
 	"ConfigMap": "configmaps", "Secret": "secrets", "Service": "services", "Deployment": "deployments", "StatefulSet": "statefulsets",
 	"DaemonSet": "daemonsets", "HorizontalPodAutoscaler": "horizontalpodautoscalers", "ScaledObject": "scaledobjects", "ScaledJob": "scaledjobs",
-	"Rollout": "rollouts", "PodDisruptionBudget": "poddisruptionbudgets",
+	"Pod": "pods", "ReplicaSet": "replicasets", "Job": "jobs", "Rollout": "rollouts", "PodDisruptionBudget": "poddisruptionbudgets",
 	"MutatingAdmissionPolicy": "mutatingadmissionpolicies", "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
 }
 
@@ -162,6 +167,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusForbidden, "Forbidden")
 	case slices.Contains(s.Absent, request.Resource):
 		fail(w, http.StatusNotFound, "NotFound")
+	case r.Method == http.MethodPatch:
+		s.patch(w, r, request)
 	case r.Method != http.MethodGet:
 		fail(w, http.StatusMethodNotAllowed, "MethodNotAllowed")
 	case len(rest) > 2 && rest[2] == "proxy" && s.Proxied != nil:
@@ -209,9 +216,30 @@ func list(w http.ResponseWriter, r *http.Request, request Request, objects []map
 	if end < len(matching) {
 		next = strconv.Itoa(end)
 	}
+	apiVersion, kind := listOf(r, request.Resource)
 	write(w, http.StatusOK, map[string]any{
-		"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": "1", "continue": next}, "items": matching[min(start, end):end],
+		"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"resourceVersion": "1", "continue": next}, "items": matching[min(start, end):end],
 	})
+}
+
+// listOf returns how a list of a resource is called. Who asks for metadata alone gets
+// the objects as they are, under the name of that.
+func listOf(r *http.Request, resource string) (apiVersion, kind string) {
+	if strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadataList") {
+		return "meta.k8s.io/v1", "PartialObjectMetadataList"
+	}
+	_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/") // after api or apis
+	parts := strings.Split(path, "/")
+	apiVersion = parts[0]
+	if !strings.HasPrefix(resource, "/") {
+		apiVersion += "/" + parts[1]
+	}
+	for one, name := range resources {
+		if strings.HasSuffix(resource, "/"+name) {
+			return apiVersion, one + "List"
+		}
+	}
+	return "v1", "List"
 }
 
 func fail(w http.ResponseWriter, code int, reason string) {

@@ -14,6 +14,7 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	disruption "k8s.io/api/policy/v1"
 	rbac "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -31,6 +32,7 @@ var kinds = map[string]reflect.Type{
 	"v1 ConfigMap":                                                     reflect.TypeFor[core.ConfigMap](),
 	"v1 Service":                                                       reflect.TypeFor[core.Service](),
 	"apps/v1 Deployment":                                               reflect.TypeFor[apps.Deployment](),
+	"policy/v1 PodDisruptionBudget":                                    reflect.TypeFor[disruption.PodDisruptionBudget](),
 	"networking.k8s.io/v1 NetworkPolicy":                               reflect.TypeFor[networking.NetworkPolicy](),
 	"rbac.authorization.k8s.io/v1 ClusterRole":                         reflect.TypeFor[rbac.ClusterRole](),
 	"rbac.authorization.k8s.io/v1 ClusterRoleBinding":                  reflect.TypeFor[rbac.ClusterRoleBinding](),

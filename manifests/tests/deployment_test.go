@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -12,7 +13,10 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
+	disruption "k8s.io/api/policy/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/keda-headroom/headroom/scaler/leader"
 )
 
 // flags are those of headroom serve with their defaults, as docs/commands.md has
@@ -127,8 +131,10 @@ func TestPortsProbesAndServicesAgree(t *testing.T) {
 	if diff := cmp.Diff(ports, served); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(service.Spec.Selector, template.Labels); diff != "" {
-		t.Errorf("selected (-), labels of pods (+):\n%s", diff)
+	published := maps.Clone(template.Labels)
+	published[leader.Label] = "true"
+	if diff := cmp.Diff(service.Spec.Selector, published); diff != "" {
+		t.Errorf("selected (-), labels of the leader's pod (+):\n%s", diff)
 	}
 	mounted := map[string]bool{}
 	for _, m := range container.VolumeMounts {
@@ -140,6 +146,44 @@ func TestPortsProbesAndServicesAgree(t *testing.T) {
 	grace := time.Duration(*template.Spec.TerminationGracePeriodSeconds) * time.Second
 	if timeout, err := time.ParseDuration(given["--shutdown-timeout"]); err != nil || timeout+5*time.Second > grace {
 		t.Errorf("%v of %v to end calls leaves too little for the rest (%v)", timeout, grace, err)
+	}
+}
+
+// One leads, another one is ready to, and neither a rollout nor a drain waits for
+// anything but a second pod.
+func TestTwoReplicas(t *testing.T) {
+	base := build(t, "base")
+	deployment := get[*apps.Deployment](t, base, "Deployment headroom/headroom")
+	if *deployment.Spec.Replicas != 2 {
+		t.Errorf("%d replicas", *deployment.Spec.Replicas)
+	}
+	rolling := deployment.Spec.Strategy.RollingUpdate
+	if rolling == nil || rolling.MaxSurge.IntVal != 1 || rolling.MaxUnavailable.IntVal != 0 {
+		t.Errorf("a rollout is %+v", deployment.Spec.Strategy)
+	}
+	budget := get[*disruption.PodDisruptionBudget](t, base, "PodDisruptionBudget headroom/headroom")
+	if budget.Spec.MaxUnavailable == nil || budget.Spec.MaxUnavailable.IntVal != 1 || !cmp.Equal(budget.Spec.Selector, deployment.Spec.Selector) {
+		t.Errorf("the budget is %+v", budget.Spec)
+	}
+	spread := deployment.Spec.Template.Spec.TopologySpreadConstraints
+	if len(spread) == 0 {
+		t.Error("both may run on one node though there are others")
+	}
+	for _, s := range spread {
+		if s.WhenUnsatisfiable != core.ScheduleAnyway || !cmp.Equal(s.LabelSelector, deployment.Spec.Selector) {
+			t.Errorf("spread by %+v", s)
+		}
+	}
+	// The pod labels itself, by its name.
+	if !slices.ContainsFunc(deployment.Spec.Template.Spec.Containers[0].Env, func(e core.EnvVar) bool {
+		return e.Name == "POD_NAME" && e.ValueFrom.FieldRef.FieldPath == "metadata.name"
+	}) {
+		t.Error("the pod is not told its name")
+	}
+	for flag, value := range args(t, base) {
+		if strings.HasPrefix(flag, "--leader-elect") {
+			t.Errorf("%s is %q", flag, value)
+		}
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	rbac "k8s.io/api/rbac/v1"
 
 	"github.com/keda-headroom/headroom/metrics/kube"
-	"github.com/keda-headroom/headroom/scaler/gate"
 )
 
 // Names that the admission policies have, as the program has them.
@@ -101,7 +100,7 @@ func TestValidatingPoliciesDeny(t *testing.T) {
 		if *p.Spec.FailurePolicy != admission.Fail || b.Spec.PolicyName != name || !slices.Equal(b.Spec.ValidationActions, []admission.ValidationAction{admission.Deny}) || b.Spec.MatchResources != nil {
 			t.Errorf("%s: %v, %v", name, p.Spec.FailurePolicy, b.Spec)
 		}
-		known := []string{kube.Gate, kube.GrantAnnotation, ourPrefix + "epoch", gate.FenceAnnotation, gateLabel, ourPrefix + "leader", ourPrefix + "ConnectionsReserved"}
+		known := []string{kube.Gate, kube.GrantAnnotation, kube.EpochAnnotation, gateLabel, ourPrefix + "leader", ourPrefix + "ConnectionsReserved"}
 		for _, text := range expressions(p) {
 			for _, found := range regexp.MustCompile(`keda-headroom\.github\.io/[A-Za-z]+`).FindAllString(text, -1) {
 				if !slices.Contains(known, found) {

@@ -21,13 +21,16 @@ var (
 		"apps/statefulsets":                    {watches("metrics/kube")},
 		"apps/controllerrevisions":             {watches("metrics/kube")},
 		"batch/jobs":                           {watches("metrics/kube")},
-		"/pods":                                {watches("metrics/kube")},
+		"/pods":                                {watches("metrics/kube"), {"scaler/leader", []string{"list"}}},
 		"/configmaps":                          {watches("scaler/policyconfigmap"), {"scaler/memory", []string{"list"}}},
 		"/namespaces kube-system":              {{"scaler/memory", []string{"get"}}},
 		"events.k8s.io/events":                 {{"scaler/events", []string{"create", "patch"}}},
 	}
 	inItsNamespace = map[string][]need{
-		"/configmaps": {{"scaler/memory", []string{"list", "create", "update", "delete"}}},
+		"/configmaps":                         {{"scaler/memory", []string{"list", "create", "update", "delete"}}},
+		"coordination.k8s.io/leases":          {{"scaler/leader", []string{"create"}}},
+		"coordination.k8s.io/leases headroom": {{"scaler/leader", []string{"get", "update"}}},
+		"/pods":                               {{"scaler/leader", []string{"get", "patch"}}},
 	}
 )
 

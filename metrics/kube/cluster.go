@@ -53,6 +53,8 @@ type Cluster struct {
 	changed          *poll.Signal
 	looked           atomic.Pointer[looked]
 	selections       selections
+	targets          targets
+	others           *others
 	ran              atomic.Bool
 	end              context.CancelFunc
 }
@@ -117,6 +119,7 @@ func New(options Options) (*Cluster, error) {
 		end()
 		return nil, fmt.Errorf("kubernetes: %w", err)
 	}
+	c.others = newOthers(c.scales, c.mapper)
 	c.probe.away = func(failed time.Time) { c.away(dialer, failed) }
 	c.follow()
 	return c, nil

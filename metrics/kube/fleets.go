@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -23,6 +25,9 @@ type Reference struct {
 	Target *Target
 	// PodSelector are labels that the pods have, whoever made them.
 	PodSelector map[string]string
+	// Leaving is true of a workload that is governed no more but for what has to be
+	// let go. Pods of another workload are not its own.
+	Leaving bool
 }
 
 // Target names an object with a scale subresource. All fields are set.
@@ -39,14 +44,13 @@ const unbounded = math.MaxInt32
 // each reading. It reads from memory, and fails where what is in memory may not
 // be what the API server has.
 func (c *Cluster) Fleets(references func() []Reference) fleet.Source {
-	return &source{Cluster: c, references: references, others: newOthers(c.scales, c.mapper)}
+	return &source{Cluster: c, references: references}
 }
 
 // source is a fleet.Source.
 type source struct {
 	*Cluster
 	references func() []Reference
-	others     *others
 }
 
 // workload is a fleet whose pods are still to be listed.
@@ -56,7 +60,14 @@ type workload struct {
 	// alone is true where the number of its pods is the number of its replicas,
 	// since nobody else counts them.
 	alone bool
+	// has names what has the pods, "" where nothing does; gating is true where it
+	// makes pods with our gate.
+	has    string
+	gating bool
 }
+
+// errGone ends the sentence on an object that isn't there.
+var errGone = errors.New("not found")
 
 // Read returns the fleets of all workloads, or why one can't be known.
 func (s *source) Read(ctx context.Context) (fleet.State, error) {
@@ -80,13 +91,42 @@ func (s *source) Read(ctx context.Context) (fleet.State, error) {
 	s.looked.Store(l)
 	for id, w := range found {
 		w.Pods = sorted(w.pods())
-		if w.alone {
-			w.SpecReplicas = living(w.Pods)
-			w.StatusReplicas = w.SpecReplicas
-		}
 		out.Fleets[id] = w.Fleet
 	}
+	leave(references, out.Fleets)
+	for id, w := range found {
+		if w.alone {
+			f := out.Fleets[id]
+			f.SpecReplicas = living(f.Pods)
+			f.StatusReplicas = f.SpecReplicas
+			out.Fleets[id] = f
+		}
+	}
+	s.targets.keep(references)
 	return out, nil
+}
+
+// leave takes the pods from workloads that leave that are somebody else's by now.
+func leave(references []Reference, fleets map[metrics.ID]metrics.Fleet) {
+	taken := map[string]bool{}
+	leaving := false
+	for _, ref := range references {
+		leaving = leaving || ref.Leaving
+	}
+	if !leaving {
+		return
+	}
+	for _, ref := range references {
+		for _, p := range fleets[ref.Workload].Pods {
+			taken[p.UID] = taken[p.UID] || !ref.Leaving
+		}
+	}
+	for _, ref := range references {
+		if f, ok := fleets[ref.Workload]; ok && ref.Leaving {
+			f.Pods = slices.DeleteFunc(f.Pods, func(p metrics.Pod) bool { return taken[p.UID] })
+			fleets[ref.Workload] = f
+		}
+	}
 }
 
 // find looks up a workload, all but its pods.
@@ -140,7 +180,7 @@ func (s *source) scaledObject(ctx context.Context, id metrics.ID, l *looked) (wo
 	}
 	row, ok := t.scaledObjects.get(id.Namespace, id.Name)
 	if !ok {
-		return workload{}, fmt.Errorf("ScaledObject %s not found", id)
+		return workload{}, fmt.Errorf("ScaledObject %s %w", id, errGone)
 	}
 	if row.value.problem != "" {
 		return workload{}, fmt.Errorf("ScaledObject %s: %s", id, row.value.problem)
@@ -150,6 +190,7 @@ func (s *source) scaledObject(ctx context.Context, id metrics.ID, l *looked) (wo
 	l.at(t.hpas.kind, metrics.ID{Namespace: id.Namespace, Name: o.HPAName()})
 	kind, name := o.Target()
 	target := metrics.ID{Namespace: id.Namespace, Name: name}
+	s.targets.note(id, Target{APIVersion: cmp.Or(o.Spec.ScaleTargetRef.APIVersion, "apps/v1"), Kind: kind, Name: name})
 	w, err := s.target(ctx, o.Spec.ScaleTargetRef.APIVersion, kind, target, l)
 	if err != nil {
 		return workload{}, fmt.Errorf("%w (ScaledObject %s scales it)", err, id)
@@ -185,7 +226,7 @@ func (s *source) alone(w selection) (workload, error) {
 		alone: true,
 		pods: func() []metrics.Pod {
 			var pods []metrics.Pod
-			for _, key := range s.selections.of(w) {
+			for _, key := range s.selections.of(w, t.pods.all) {
 				if p, ok := t.pods.keyed(key); ok && w.selects(p) {
 					pods = append(pods, metric(p))
 				}
@@ -237,7 +278,7 @@ func (s *source) deployment(id metrics.ID, l *looked) (workload, error) {
 	}
 	d, ok := t.deployments.get(id.Namespace, id.Name)
 	if !ok {
-		return workload{}, fmt.Errorf("Deployment %s not found", id)
+		return workload{}, fmt.Errorf("Deployment %s %w", id, errGone)
 	}
 	return workload{
 		Fleet: metrics.Fleet{
@@ -247,6 +288,7 @@ func (s *source) deployment(id metrics.ID, l *looked) (workload, error) {
 			MaxUnavailable: maxUnavailable(d.value.Spec.Strategy),
 		},
 		pods: s.byReplicaSets(d.uid, l),
+		has:  "Deployment " + id.String(), gating: gating(d.value.Spec.Template),
 	}, nil
 }
 
@@ -279,10 +321,11 @@ func (s *source) statefulSet(id metrics.ID, l *looked) (workload, error) {
 	}
 	set, ok := t.statefulSets.get(id.Namespace, id.Name)
 	if !ok {
-		return workload{}, fmt.Errorf("StatefulSet %s not found", id)
+		return workload{}, fmt.Errorf("StatefulSet %s %w", id, errGone)
 	}
 	l.below(set.uid)
 	return workload{
+		has: "StatefulSet " + id.String(), gating: gating(set.value.Spec.Template),
 		Fleet: metrics.Fleet{
 			SpecReplicas:   count(set.value.Spec.Replicas, 1),
 			StatusReplicas: max(int(set.value.Status.Replicas), 0),
@@ -312,7 +355,7 @@ func (s *source) scaledJob(id metrics.ID, l *looked) (workload, error) {
 	}
 	row, ok := t.scaledJobs.get(id.Namespace, id.Name)
 	if !ok {
-		return workload{}, fmt.Errorf("ScaledJob %s not found", id)
+		return workload{}, fmt.Errorf("ScaledJob %s %w", id, errGone)
 	}
 	if row.value.problem != "" {
 		return workload{}, fmt.Errorf("ScaledJob %s: %s", id, row.value.problem)
@@ -331,6 +374,7 @@ func (s *source) scaledJob(id metrics.ID, l *looked) (workload, error) {
 	o := row.value.object
 	jobs := jobsOf(o, counted, func(j *jobRow) []*podRow { return t.pods.controlled(j.uid) })
 	return workload{
+		has: "ScaledJob " + id.String(), gating: gating(o.Spec.JobTargetRef.Template),
 		Fleet: metrics.Fleet{
 			SpecReplicas: jobs.Running, StatusReplicas: jobs.Running,
 			MinReplicas: max(o.Min(), 0), MaxReplicas: max(o.Max(), 0),

@@ -88,7 +88,7 @@ func (o *others) ask(ctx context.Context, apiVersion, kind string, id metrics.ID
 	found, err := o.scales.Scales(id.Namespace).Get(ctx, resource, id.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("%s %s not found, or a kind without a scale subresource: %s", kind, id, said(err))
+		return nil, fmt.Errorf("%s %s %w, or a kind without a scale subresource: %s", kind, id, errGone, said(err))
 	case apierrors.IsForbidden(err):
 		return nil, fmt.Errorf("%s %s: needs permission to get %s/scale of %s: %s", kind, id, resource.Resource, version.Group, said(err))
 	case err != nil:
@@ -114,6 +114,7 @@ func (s *source) other(ctx context.Context, apiVersion, kind string, id metrics.
 	byReplicaSets := s.byReplicaSets(uid, l)
 	l.namespaces[id.Namespace] = struct{}{}
 	return workload{
+		has: kind + " " + id.String(),
 		Fleet: metrics.Fleet{
 			SpecReplicas:   max(int(found.Spec.Replicas), 0),
 			StatusReplicas: max(int(found.Status.Replicas), 0),

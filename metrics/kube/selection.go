@@ -85,13 +85,23 @@ func (s *selections) changed(before, after *row[pod]) bool {
 	return concerned
 }
 
-// of returns the keys of the pods of a selection, in no order.
-func (s *selections) of(w selection) []string {
+// of returns the keys of the pods of a selection, in no order. One that isn't kept is
+// looked for among all.
+func (s *selections) of(w selection, all func() []*row[pod]) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys := make([]string, 0, len(s.kept[w]))
-	for key := range s.kept[w] {
+	kept, ok := s.kept[w]
+	keys := make([]string, 0, len(kept))
+	for key := range kept {
 		keys = append(keys, key)
+	}
+	if ok {
+		return keys
+	}
+	for _, r := range all() {
+		if w.selects(r) {
+			keys = append(keys, r.key())
+		}
 	}
 	return keys
 }
