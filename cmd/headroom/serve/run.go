@@ -117,7 +117,7 @@ func Run(ctx context.Context, options Options) (err error) {
 		plan()
 		close(left)
 	} else {
-		with := actsWith{keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State, done: gate.Count(telemetry)}
+		with := actsWith{keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State, done: gate.Count(telemetry), ungoverned: telemetry.Ungoverned}
 		running.Go(func() {
 			defer close(left)
 			if err := around.live(living, func(acting context.Context) {

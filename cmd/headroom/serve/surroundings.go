@@ -49,6 +49,9 @@ type actsWith struct {
 	origin *policies.Origin // of policies in ConfigMaps
 	state  func() *scaler.State
 	done   func(gate.Outcome) // is told what was done to pods
+	// ungoverned is told how many pods wait at the gate, by namespace, that no policy
+	// governs.
+	ungoverned func(map[string]int)
 }
 
 // look says what surrounds the service. It does no I/O but reading files.
