@@ -174,7 +174,7 @@ func (c *cluster) act(ctx context.Context, with actsWith) {
 	running.Go(func() { c.memory.Run(ctx, with.state) })
 	running.Go(func() { c.publisher.Run(ctx, with.state) })
 	teller := condition.New(condition.Options{
-		Client: c.client.CoreV1().RESTClient(), State: with.state, Leading: c.leader.Epoch, Log: c.log,
+		Client: c.client.CoreV1().RESTClient(), State: with.state, Leading: c.leader.Epoch, Done: with.told, Log: c.log,
 	})
 	running.Go(func() { teller.Run(ctx) })
 	actor := gate.New(gate.Options{

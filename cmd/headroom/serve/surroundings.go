@@ -37,6 +37,9 @@ type surroundings struct {
 	// and another one may lead. It fails where another one leads already. Without
 	// Kubernetes it is nil: nobody else could lead.
 	live func(ctx context.Context, lead func(ctx context.Context)) error
+	// succeeded waits, after live, until another one leads, and says whether one
+	// does; nil without Kubernetes.
+	succeeded func(ctx context.Context) bool
 	// close lets go of what sources use, after them.
 	close func()
 	// act does what only the leader does, until ctx ends; nil without Kubernetes.
@@ -49,6 +52,7 @@ type actsWith struct {
 	origin *policies.Origin // of policies in ConfigMaps
 	state  func() *scaler.State
 	done   func(gate.Outcome) // is told what was done to pods
+	told   func(gate.Result)  // and whether pods could be told their condition
 	// ungoverned is told how many pods wait at the gate, by namespace, that no policy
 	// governs.
 	ungoverned func(map[string]int)
@@ -76,7 +80,7 @@ func look(ctx context.Context, options Options, log *slog.Logger) (surroundings,
 		fleets: c.fleets(), changed: c.watched.Changed(), secrets: c.secrets,
 		ledger: c.remembered, optedOut: c.optedOut, leaves: c.leaves, judged: c.judged,
 		term: c.leader.Term, leads: c.leader.Leading, standby: c.standby, ready: c.problem,
-		live: c.live, act: c.act, close: c.secrets.Close,
+		live: c.live, act: c.act, succeeded: c.leader.Succeeded, close: c.secrets.Close,
 	}, nil
 }
 
