@@ -16,6 +16,7 @@ import (
 	"github.com/keda-headroom/headroom/internal/buildinfo"
 	"github.com/keda-headroom/headroom/metrics/sqs"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/condition"
 	"github.com/keda-headroom/headroom/scaler/gate"
 	"github.com/keda-headroom/headroom/scaler/policies"
 	"github.com/keda-headroom/headroom/scaler/policyfile"
@@ -80,7 +81,7 @@ func Run(ctx context.Context, options Options) (err error) {
 		Readings: sources, Recorder: recorder, Planned: telemetry.Planned, Ledger: around.ledger,
 	})
 	registry.MustRegister(scaler.NewPlanCollector(planner.State, sources.ReadingTimes))
-	keeper := policies.NewKeeper(policies.Options{Log: log, OptedOut: around.optedOut, Loaded: func(r policies.Result) {
+	keeper := policies.NewKeeper(policies.Options{Log: log, OptedOut: around.optedOut, Leaves: around.leaves, Loaded: func(r policies.Result) {
 		telemetry.PoliciesRead(statuses(r.Documents), r.Valid)
 		around.judged(r)
 		if r.InForce {
@@ -117,8 +118,10 @@ func Run(ctx context.Context, options Options) (err error) {
 		plan()
 		close(left)
 	} else {
-		with := actsWith{keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State, done: gate.Count(telemetry)}
-		with.told = func(r gate.Result) { telemetry.PodRequest("Condition", string(r)) }
+		with := actsWith{
+			keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State,
+			done: gate.Count(telemetry), told: condition.Count(telemetry),
+		}
 		running.Go(func() {
 			defer close(left)
 			if err := around.live(living, func(acting context.Context) {

@@ -19,10 +19,11 @@ import (
 type surroundings struct {
 	fleets  fleet.Source
 	changed <-chan struct{}
-	// secrets, ledger, optedOut, ready and standby are nil without Kubernetes.
+	// secrets, ledger, optedOut, leaves, ready and standby are nil without Kubernetes.
 	secrets  *secret.Secrets
 	ledger   func() policy.Ledger
 	optedOut func(policy.Workload) bool
+	leaves   func(policy.Workload, []policy.Workload) (policy.Workload, bool)
 	judged   func(policies.Result)
 	// term is the term in which this process leads, leads whether it does, standby
 	// says who does where it is another one, ready what this one waits for.
@@ -51,7 +52,7 @@ type actsWith struct {
 	origin *policies.Origin // of policies in ConfigMaps
 	state  func() *scaler.State
 	done   func(gate.Outcome) // is told what was done to pods
-	told   func(gate.Result)  // is told how each condition of a pod was written
+	told   func(gate.Result)  // and whether pods could be told their condition
 }
 
 // look says what surrounds the service. It does no I/O but reading files.
@@ -74,7 +75,7 @@ func look(ctx context.Context, options Options, log *slog.Logger) (surroundings,
 	}
 	return surroundings{
 		fleets: c.fleets(), changed: c.watched.Changed(), secrets: c.secrets,
-		ledger: c.remembered, optedOut: c.optedOut, judged: c.judged,
+		ledger: c.remembered, optedOut: c.optedOut, leaves: c.leaves, judged: c.judged,
 		term: c.leader.Term, leads: c.leader.Leading, standby: c.standby, ready: c.problem,
 		live: c.live, act: c.act, succeeded: c.leader.Succeeded, close: c.secrets.Close,
 	}, nil
