@@ -3,6 +3,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/keda-headroom/headroom/e2e/cluster"
 	"github.com/keda-headroom/headroom/metrics"
@@ -41,10 +43,11 @@ const (
 
 var orders = metrics.ID{Namespace: namespace, Name: "order-workers"}
 
-// world is a cluster and who acts in it.
+// world is a cluster in which the gate is installed: pods are the administrator's,
+// client is Headroom's own, with the permissions that are shipped.
 type world struct {
-	client kubernetes.Interface
-	pods   v1.PodInterface
+	admin, client kubernetes.Interface
+	pods          v1.PodInterface
 }
 
 func newWorld(t *testing.T) world {
@@ -60,18 +63,53 @@ func newWorld(t *testing.T) world {
 			t.Error(err)
 		}
 	})
-	config := c.Config()
-	config.QPS = -1
+	if err := c.ApplyKustomization(start, "testdata"); err != nil {
+		t.Fatal(err)
+	}
+	path, err := c.ServiceAccountKubeconfig(start, "headroom", "headroom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := world{client, client.CoreV1().Pods(namespace)}
+	config = c.Config()
+	config.QPS = -1
+	admin, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := world{admin, client, admin.CoreV1().Pods(namespace)}
 	w.eventually(t, "the ServiceAccount of pods", func(ctx context.Context) (bool, error) {
-		_, err := client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
+		_, err := admin.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
 		return err == nil, err
 	})
+	w.inForce(t)
 	return w
+}
+
+// inForce waits until what is installed holds, which the API server learns of a
+// moment later: Headroom may write its term on a pod, and no label.
+func (w world) inForce(t *testing.T) {
+	t.Helper()
+	probe := w.pod(t, "probe", nil, kube.Gate)
+	try := func(ctx context.Context, body string) error {
+		_, err := w.client.CoreV1().Pods(namespace).Patch(ctx, probe.Name, types.MergePatchType, []byte(body), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+	w.eventually(t, "the gate to be in force", func(ctx context.Context) (bool, error) {
+		allowed := try(ctx, `{"metadata":{"annotations":{"`+epoch+`":"`+me+`"}}}`)
+		refused := try(ctx, `{"metadata":{"labels":{"a":"b"}}}`)
+		return allowed == nil && refused != nil && strings.Contains(refused.Error(), "ValidatingAdmissionPolicy"), errors.Join(allowed, refused)
+	})
+	if err := w.pods.Delete(t.Context(), probe.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w world) eventually(t *testing.T, what string, condition func(context.Context) (bool, error)) {
@@ -81,7 +119,8 @@ func (w world) eventually(t *testing.T, what string, condition func(context.Cont
 	}
 }
 
-// pod makes one with these gates and annotations.
+// pod makes one with these gates and annotations; a term is written on it later, for
+// nobody may make a pod that has one.
 func (w world) pod(t *testing.T, name string, annotations map[string]string, gates ...string) *corev1.Pod {
 	t.Helper()
 	pod := &corev1.Pod{
@@ -92,9 +131,17 @@ func (w world) pod(t *testing.T, name string, annotations map[string]string, gat
 	for _, gate := range gates {
 		pod.Spec.SchedulingGates = append(pod.Spec.SchedulingGates, corev1.PodSchedulingGate{Name: gate})
 	}
+	pod.Annotations = maps.Clone(annotations)
+	delete(pod.Annotations, epoch)
 	made, err := w.pods.Create(t.Context(), pod, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if term, ok := annotations[epoch]; ok {
+		body := []byte(`{"metadata":{"annotations":{"` + epoch + `":"` + term + `"}}}`)
+		if made, err = w.client.CoreV1().Pods(namespace).Patch(t.Context(), name, types.MergePatchType, body, metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return made
 }
@@ -436,7 +483,7 @@ func (w world) evictions(t *testing.T) {
 func (w world) budget(t *testing.T, name string) {
 	t.Helper()
 	all := intstr.FromString("100%")
-	budgets := w.client.PolicyV1().PodDisruptionBudgets(namespace)
+	budgets := w.admin.PolicyV1().PodDisruptionBudgets(namespace)
 	if _, err := budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: policyv1.PodDisruptionBudgetSpec{
@@ -469,7 +516,7 @@ func (w world) budgets(t *testing.T) {
 	if !past.Deleted || !w.leaving(t, pods[1].Name) {
 		t.Errorf("past two budgets: found %+v", past)
 	}
-	if err := w.client.PolicyV1().PodDisruptionBudgets(namespace).Delete(t.Context(), "second", metav1.DeleteOptions{}); err != nil {
+	if err := w.admin.PolicyV1().PodDisruptionBudgets(namespace).Delete(t.Context(), "second", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	past = w.one(t, me, evicts(true, w.get(t, pods[2].Name)))

@@ -12,7 +12,9 @@ func portOf(service *corev1.Service, name string, port int32, pod *corev1.Pod) (
 	switch {
 	case service.Name != name, len(service.Spec.Selector) == 0, !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Labels)):
 		return 0, false
-	case pod.DeletionTimestamp != nil, pod.Status.PodIP == "", !ready(pod):
+	case pod.Status.PodIP == "", pod.Status.Phase == corev1.PodSucceeded, pod.Status.Phase == corev1.PodFailed:
+		return 0, false
+	case !service.Spec.PublishNotReadyAddresses && (pod.DeletionTimestamp != nil || !ready(pod)):
 		return 0, false
 	}
 	for _, p := range service.Spec.Ports {

@@ -45,7 +45,8 @@ type flow struct{ client, server net.Conn }
 
 // Listen forwards connections to port of a Service in Kubernetes from address, a
 // host:port that never changes, to a port of its pods: of those that match its
-// selector, are ready and not terminating, one after the other. While there is
+// selector, and are ready and not terminating, or of all that match where the
+// Service publishes addresses that aren't ready, one after the other. While there is
 // none, connections are refused. A connection ends when its pod is no longer in
 // the API, if not before.
 //

@@ -184,12 +184,13 @@ func (a *Actor) term() string {
 	return ""
 }
 
-// note remembers and tells what became of an attempt. One that was not sent
-// because we lead no longer is as if it had not been made.
+// note remembers and tells what became of an attempt. Of one that was not sent,
+// because the term is over or nobody confirms it, nothing is told; it is not made
+// again at once.
 func (a *Actor) note(o Outcome) {
 	a.underWay--
 	if o.Result == "" {
-		delete(a.last, o.UID)
+		a.last[o.UID] = a.last[o.UID].end(o.At, Unanswered)
 		return
 	}
 	a.last[o.UID] = a.last[o.UID].end(o.At, o.Result)

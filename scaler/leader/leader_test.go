@@ -530,3 +530,31 @@ func TestTheLeaseIsLetGoInTheEndAlone(t *testing.T) {
 		}
 	})
 }
+
+func TestTheSuccessorIsAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours := map[string]string{"app.kubernetes.io/name": "headroom"}
+		other := pod("headroom-b", ours)
+		s := newAPIServer(t, pod("headroom-a", ours), other)
+		a := s.run(t, "headroom-a")
+		after(time.Second)
+		b := s.run(t, "headroom-b")
+		after(time.Second)
+		a.stop()
+		<-a.ended
+		began := time.Now()
+		if a.Succeeded(t.Context()) || time.Since(began) > 0 {
+			t.Errorf("waited %s for a pod that isn't ready", time.Since(began))
+		}
+		other.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		if err := s.pods.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), other, namespace); err != nil {
+			t.Fatal(err)
+		}
+		if !a.Succeeded(t.Context()) || !b.Leading() {
+			t.Error("nobody leads")
+		}
+		if b.Succeeded(t.Context()) {
+			t.Error("succeeded by itself")
+		}
+	})
+}

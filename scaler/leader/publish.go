@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -58,12 +57,7 @@ func (l *Leader) label(t *term) error {
 	if err != nil {
 		return err
 	}
-	selector := labels.Set{}
-	for _, key := range installation {
-		if value, ok := own.Labels[key]; ok {
-			selector[key] = value
-		}
-	}
+	selector := belonging(own)
 	var errs []error
 	if len(selector) > 0 { // else it can't be known which pods are ours
 		all, err := pods.List(ctx, metav1.ListOptions{LabelSelector: selector.String() + "," + Label})

@@ -16,8 +16,9 @@
 // A policy that is taken back, with its input or out of it, freezes its
 // workloads at what they hold until they are opted out: until nothing asks for
 // them any more, another policy governs them, or their ScaledObject. One in mode
-// Observe is dropped at once, for nobody follows it. A database stays described
-// as long as somebody uses it.
+// Observe is dropped at once, for nobody follows it. But nobody is dropped while
+// pods of it wait at the gate: it stays in mode Observe, which lets them through,
+// until none does. A database stays described as long as somebody uses it.
 //
 // An object can stop the workloads that it describes ([Input.Stopped]): they stay
 // in force, frozen. A name that it doesn't describe is a warning.

@@ -25,7 +25,8 @@ func (k *Keeper) leave(good map[address]version) {
 }
 
 // hold adds to set what it no longer describes and still has to count: workloads
-// that nobody opted out, frozen, and the databases in use.
+// that nobody opted out, frozen; those that were, as long as pods of them wait at
+// the gate, to let these through; and the databases in use.
 func (k *Keeper) hold(set policy.Set) (policy.Set, []policy.Problem) {
 	before, frozen := k.set, k.frozen
 	k.frozen = map[metrics.ID]bool{}
@@ -39,20 +40,34 @@ func (k *Keeper) hold(set policy.Set) (policy.Set, []policy.Problem) {
 	}
 	workloads := slices.Clone(set.Workloads)
 	for _, w := range before.Workloads {
-		if governed[w.ID] || w.Mode == policy.Observe || scaled[scaledObject(w)] || k.options.OptedOut(w) {
+		if governed[w.ID] || scaled[scaledObject(w)] {
 			continue
 		}
+		leaving := w.Mode == policy.Observe || k.options.OptedOut(w)
+		if leaving {
+			more := false
+			if w, more = k.leaves(w, set.Workloads); !more {
+				continue
+			}
+			w.Mode = policy.Observe // which lets every pod through
+		}
 		w.Stopped = false // who would resume it? It is frozen all the same.
-		if !frozen[w.ID] {
+		where := cmp.Or(k.owners[w.ID], "one that is gone")
+		problem := policy.Problem{Severity: policy.SeverityWarning, Code: CodeDeleted, Where: k.owners[w.ID]}
+		if leaving {
 			w.Refusal = &policy.Refusal{Reason: policy.PolicyInvalid, Sentence: fmt.Sprintf(
-				"no policy in force describes %s any more (it stood in %s), while its %s still names it", w.ID, cmp.Or(k.owners[w.ID], "one that is gone"), kind(w))}
+				"no policy in force describes %s any more (it stood in %s): its pods are let through the gate, and it is forgotten when none waits there", w.ID, where)}
+			problem.Rule = fmt.Sprintf("no policy in force describes workload %s any more, while pods of it wait at the gate or its template makes such pods: they are let through; take the gate out of the template, and the label that asks for it", w.ID)
+		} else {
+			if !frozen[w.ID] {
+				w.Refusal = &policy.Refusal{Reason: policy.PolicyInvalid, Sentence: fmt.Sprintf(
+					"no policy in force describes %s any more (it stood in %s), while its %s still names it", w.ID, where, kind(w))}
+			}
+			problem.Rule = fmt.Sprintf("no policy in force describes workload %s any more: it is frozen at what it holds until one does again, or until no trigger of its %s names it", w.ID, kind(w))
 		}
 		k.frozen[w.ID] = true
 		workloads = append(workloads, w)
-		problems = append(problems, policy.Problem{
-			Severity: policy.SeverityWarning, Code: CodeDeleted, Where: k.owners[w.ID],
-			Rule: fmt.Sprintf("no policy in force describes workload %s any more: it is frozen at what it holds until one does again, or until no trigger of its %s names it", w.ID, kind(w)),
-		})
+		problems = append(problems, problem)
 	}
 	set.Workloads = workloads
 	databases := withUsed(before, &set)
@@ -159,14 +174,28 @@ func (k *Keeper) kept() []Describing {
 	return out
 }
 
-// scaledObject is what scales the workload, told apart by kind.
+// scaledObject is what has the workload's pods, told apart by kind.
 func scaledObject(w policy.Workload) metrics.ID {
-	return metrics.ID{Namespace: w.ID.Namespace, Name: kind(w) + "/" + cmp.Or(w.ScaledJob, w.ScaledObject, w.ID.Name)}
+	name := cmp.Or(w.ScaledJob, w.ScaledObject, w.ID.Name)
+	switch {
+	case w.ScaleTarget != nil:
+		name = w.ScaleTarget.Name
+	case len(w.PodSelector) > 0:
+		name = fmt.Sprint(w.PodSelector) // in the order of the labels' names
+	}
+	return metrics.ID{Namespace: w.ID.Namespace, Name: kind(w) + "/" + name}
 }
 
+// kind names the kind of what has the workload's pods. Versions of one are one.
 func kind(w policy.Workload) string {
-	if w.ScaledJob != "" {
+	switch {
+	case w.ScaledJob != "":
 		return "ScaledJob"
+	case w.ScaleTarget != nil:
+		group, _, _ := strings.Cut(w.ScaleTarget.APIVersion, "/")
+		return w.ScaleTarget.Kind + " of " + group
+	case len(w.PodSelector) > 0:
+		return "selector of pods"
 	}
 	return "ScaledObject"
 }

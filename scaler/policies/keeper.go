@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -20,6 +21,11 @@ type Options struct {
 	// know, and a deleted policy's workloads are dropped at once. It must not
 	// call the keeper.
 	OptedOut func(w policy.Workload) bool
+	// Leaves returns a workload that nobody governs any more, as its pods are found
+	// from now on, and whether any of them still waits at the gate, or may come to.
+	// What others have, which are governed, is not its own. Where it is nil nobody
+	// waits. It must not call the keeper.
+	Leaves func(w policy.Workload, others []policy.Workload) (policy.Workload, bool)
 	// Log gets each problem once while it lasts; nil logs nothing.
 	Log *slog.Logger
 }
@@ -118,11 +124,30 @@ func (k *Keeper) Recheck() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, w := range k.set.Workloads {
-		if k.frozen[w.ID] && k.options.OptedOut(w) {
+		if !k.frozen[w.ID] {
+			continue
+		}
+		over := false
+		if w.Mode == policy.Observe {
+			_, more := k.leaves(w, k.set.Workloads)
+			over = !more
+		} else {
+			over = k.options.OptedOut(w)
+		}
+		if over {
 			k.judge()
 			return
 		}
 	}
+}
+
+// leaves asks for what a workload leaves behind, beside those of all that are
+// governed.
+func (k *Keeper) leaves(w policy.Workload, all []policy.Workload) (policy.Workload, bool) {
+	if k.options.Leaves == nil {
+		return w, false
+	}
+	return k.options.Leaves(w, slices.DeleteFunc(slices.Clone(all), func(o policy.Workload) bool { return k.frozen[o.ID] || o.ID == w.ID }))
 }
 
 // log says what is wrong, once while it lasts, and what is in force.

@@ -83,16 +83,28 @@ type world struct {
 	keeper   *Keeper
 	maps     *Origin
 	optedOut map[string]bool
+	gated    map[string]bool // pods of it wait, unless another has its target
 	last     Result
 	log      bytes.Buffer
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, optedOut: map[string]bool{}}
+	w := &world{t: t, optedOut: map[string]bool{}, gated: map[string]bool{}}
 	w.keeper = NewKeeper(Options{
 		Loaded:   func(r Result) { w.last = r },
 		OptedOut: func(p policy.Workload) bool { return w.optedOut[p.ID.Name] },
-		Log:      slog.New(slog.NewTextHandler(&w.log, nil)),
+		Leaves: func(p policy.Workload, others []policy.Workload) (policy.Workload, bool) {
+			if p.ScaledObject != "" {
+				p.ScaledObject, p.ScaleTarget = "", &policy.ScaleTarget{APIVersion: "apps/v1", Kind: "Deployment", Name: p.ScaledObject}
+			}
+			for _, o := range others {
+				if o.ID == p.ID || (o.ScaleTarget != nil && *o.ScaleTarget == *p.ScaleTarget) {
+					return p, false
+				}
+			}
+			return p, w.gated[p.ID.Name]
+		},
+		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	w.maps = w.keeper.Origin("configmaps", false)
 	return w

@@ -23,7 +23,8 @@ type Result struct {
 	Problems []policy.Problem
 	// Verdicts are those on every input, by Where.
 	Verdicts []Verdict
-	// Frozen are the workloads of the set whose policy was taken back.
+	// Frozen are the workloads of the set whose policy was taken back. Those in mode
+	// Observe are only there to be let go.
 	Frozen []metrics.ID
 	// Kept are the last good versions of what is in force, for [Keeper.Restore],
 	// each with what it describes.

@@ -47,7 +47,7 @@ type cluster struct {
 	leader    *leader.Leader
 	client    kubernetes.Interface
 
-	set     atomic.Pointer[policy.Set]    // in force
+	now     atomic.Pointer[inForce]       // nil before there is a policy in force
 	ledger  atomic.Pointer[policy.Ledger] // that was remembered
 	waiting atomic.Pointer[string]        // what readiness waits for
 }
@@ -100,7 +100,7 @@ func openCluster(ctx context.Context, options Options, log *slog.Logger) (*clust
 // judged is told of the policy in force, before anybody plans by it.
 func (c *cluster) judged(r policies.Result) {
 	if r.InForce {
-		c.set.Store(&r.Set)
+		c.now.Store(inForceOf(r))
 	}
 	c.memory.Keep(r.Kept)
 	c.publisher.Policies(r)
@@ -174,7 +174,7 @@ func (c *cluster) act(ctx context.Context, with actsWith) {
 	running.Go(func() { c.memory.Run(ctx, with.state) })
 	running.Go(func() { c.publisher.Run(ctx, with.state) })
 	teller := condition.New(condition.Options{
-		Client: c.client.CoreV1().RESTClient(), State: with.state, Leading: c.leader.Epoch, Log: c.log,
+		Client: c.client.CoreV1().RESTClient(), State: with.state, Leading: c.leader.Epoch, Done: with.told, Log: c.log,
 	})
 	running.Go(func() { teller.Run(ctx) })
 	actor := gate.New(gate.Options{
@@ -186,6 +186,7 @@ func (c *cluster) act(ctx context.Context, with actsWith) {
 		},
 	})
 	running.Go(func() { actor.Run(ctx) })
+	var others strangers
 	recheck := time.NewTicker(recheckEvery)
 	defer recheck.Stop()
 	for {
@@ -194,6 +195,11 @@ func (c *cluster) act(ctx context.Context, with actsWith) {
 			return
 		case <-recheck.C:
 			with.keeper.Recheck()
+			count, lines := others.look(time.Now(), c.watched.Gated(), with.state())
+			with.ungoverned(count)
+			for _, line := range lines {
+				c.log.Warn("pods wait at the gate that no policy governs, or whose workload can't be read: nobody lets them through; headroom release does", "pods", line)
+			}
 		}
 	}
 }
@@ -279,15 +285,5 @@ func (c *cluster) standby() string {
 
 // fleets is the source of the fleets of the policy in force.
 func (c *cluster) fleets() fleet.Source {
-	return c.watched.Fleets(func() []kube.Reference {
-		set := c.set.Load()
-		if set == nil {
-			return nil
-		}
-		out := make([]kube.Reference, 0, len(set.Workloads))
-		for _, w := range set.Workloads {
-			out = append(out, referenceOf(w))
-		}
-		return out
-	})
+	return c.watched.Fleets(func() []kube.Reference { return c.now.Load().references() })
 }

@@ -98,6 +98,20 @@ func TestOptedOut(t *testing.T) {
 			t.Errorf("%s: opted out is %v, want %v", what, got, c.want)
 		}
 	}
+	target := policy.Workload{ID: orders, ScaleTarget: &policy.ScaleTarget{APIVersion: "apps/v1", Kind: "Deployment", Name: "orders"}}
+	selector := policy.Workload{ID: orders, PodSelector: map[string]string{"app": "orders"}}
+	for _, w := range []policy.Workload{target, selector} {
+		// Only its policy asks for it, whatever a trigger may say.
+		if !optedOut(objects{scaledObjects: map[string][]kedaapi.Trigger{"order-workers": trigger("workload", "order-workers")}}, w) {
+			t.Errorf("%+v isn't opted out when its policy is gone", w)
+		}
+	}
+	if got, want := referenceOf(target), (kube.Reference{Workload: orders, Target: &kube.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "orders"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("found %+v, want %+v", got, want)
+	}
+	if got, want := referenceOf(selector), (kube.Reference{Workload: orders, PodSelector: map[string]string{"app": "orders"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("found %+v, want %+v", got, want)
+	}
 	if got, want := referenceOf(plain), (kube.Reference{Workload: orders, ScaledObject: "order-workers"}); !reflect.DeepEqual(got, want) {
 		t.Errorf("found %+v, want %+v", got, want)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/keda-headroom/headroom/internal/buildinfo"
 	"github.com/keda-headroom/headroom/metrics/sqs"
 	"github.com/keda-headroom/headroom/scaler"
+	"github.com/keda-headroom/headroom/scaler/condition"
 	"github.com/keda-headroom/headroom/scaler/gate"
 	"github.com/keda-headroom/headroom/scaler/policies"
 	"github.com/keda-headroom/headroom/scaler/policyfile"
@@ -80,7 +81,7 @@ func Run(ctx context.Context, options Options) (err error) {
 		Readings: sources, Recorder: recorder, Planned: telemetry.Planned, Ledger: around.ledger,
 	})
 	registry.MustRegister(scaler.NewPlanCollector(planner.State, sources.ReadingTimes))
-	keeper := policies.NewKeeper(policies.Options{Log: log, OptedOut: around.optedOut, Loaded: func(r policies.Result) {
+	keeper := policies.NewKeeper(policies.Options{Log: log, OptedOut: around.optedOut, Leaves: around.leaves, Loaded: func(r policies.Result) {
 		telemetry.PoliciesRead(statuses(r.Documents), r.Valid)
 		around.judged(r)
 		if r.InForce {
@@ -117,7 +118,10 @@ func Run(ctx context.Context, options Options) (err error) {
 		plan()
 		close(left)
 	} else {
-		with := actsWith{keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State, done: gate.Count(telemetry)}
+		with := actsWith{
+			keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State,
+			done: gate.Count(telemetry), told: condition.Count(telemetry), ungoverned: telemetry.Ungoverned,
+		}
 		running.Go(func() {
 			defer close(left)
 			if err := around.live(living, func(acting context.Context) {
@@ -147,17 +151,44 @@ func Run(ctx context.Context, options Options) (err error) {
 		log.Error("stopping", "problem", err.Error())
 	}
 	close(stopping)
-	// Until another one may lead, KEDA is answered.
 	leave()
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.ShutdownTimeout)
 	defer cancel()
 	select {
 	case <-left:
+		if err == nil && around.succeeded != nil {
+			handOver(ending, around.succeeded)
+		}
 	case <-ending.Done():
 	}
 	stop(ending, server, web, log)
 	log.Info("stopped")
 	return err
+}
+
+const (
+	// successorWithin is how long a leader that let go of the lease waits for
+	// another one: everybody looks at it every 2 to 4.4 s.
+	successorWithin = 8 * time.Second
+	// overlap is how long it goes on answering beside the other one, which has to
+	// read everything before it can.
+	overlap = 2 * time.Second
+)
+
+// handOver goes on answering KEDA until another one can. Nothing acts any more, and
+// what was decided is as good as before.
+func handOver(ctx context.Context, succeeded func(context.Context) bool) {
+	within, cancel := context.WithTimeout(ctx, successorWithin)
+	defer cancel()
+	if !succeeded(within) {
+		return
+	}
+	timer := time.NewTimer(overlap)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // tellLeader keeps the metric that says who leads, until ctx ends.

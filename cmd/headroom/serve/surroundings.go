@@ -19,10 +19,11 @@ import (
 type surroundings struct {
 	fleets  fleet.Source
 	changed <-chan struct{}
-	// secrets, ledger, optedOut, ready and standby are nil without Kubernetes.
+	// secrets, ledger, optedOut, leaves, ready and standby are nil without Kubernetes.
 	secrets  *secret.Secrets
 	ledger   func() policy.Ledger
 	optedOut func(policy.Workload) bool
+	leaves   func(policy.Workload, []policy.Workload) (policy.Workload, bool)
 	judged   func(policies.Result)
 	// term is the term in which this process leads, leads whether it does, standby
 	// says who does where it is another one, ready what this one waits for.
@@ -36,6 +37,9 @@ type surroundings struct {
 	// and another one may lead. It fails where another one leads already. Without
 	// Kubernetes it is nil: nobody else could lead.
 	live func(ctx context.Context, lead func(ctx context.Context)) error
+	// succeeded waits, after live, until another one leads, and says whether one
+	// does; nil without Kubernetes.
+	succeeded func(ctx context.Context) bool
 	// close lets go of what sources use, after them.
 	close func()
 	// act does what only the leader does, until ctx ends; nil without Kubernetes.
@@ -48,6 +52,10 @@ type actsWith struct {
 	origin *policies.Origin // of policies in ConfigMaps
 	state  func() *scaler.State
 	done   func(gate.Outcome) // is told what was done to pods
+	told   func(gate.Result)  // and whether pods could be told their condition
+	// ungoverned is told how many pods wait at the gate, by namespace, that no policy
+	// governs.
+	ungoverned func(map[string]int)
 }
 
 // look says what surrounds the service. It does no I/O but reading files.
@@ -70,9 +78,9 @@ func look(ctx context.Context, options Options, log *slog.Logger) (surroundings,
 	}
 	return surroundings{
 		fleets: c.fleets(), changed: c.watched.Changed(), secrets: c.secrets,
-		ledger: c.remembered, optedOut: c.optedOut, judged: c.judged,
+		ledger: c.remembered, optedOut: c.optedOut, leaves: c.leaves, judged: c.judged,
 		term: c.leader.Term, leads: c.leader.Leading, standby: c.standby, ready: c.problem,
-		live: c.live, act: c.act, close: c.secrets.Close,
+		live: c.live, act: c.act, succeeded: c.leader.Succeeded, close: c.secrets.Close,
 	}, nil
 }
 
