@@ -16,6 +16,9 @@ type constraint struct {
 	// not known yet: enough not to take anybody's pods away for, not enough to
 	// promise anything on.
 	young int
+	// doubled is how much of young is counted a second time, as the grants of pods
+	// past the gate.
+	doubled int
 	// tight is whether pods have to give back what they hold of it.
 	tight bool
 }
@@ -56,7 +59,7 @@ func account(s *server, fleets []*fleet) {
 				c.Ghosts += ghosts
 			}
 		}
-		if ghosts > 0 && s.data.Attribution == metrics.ByAddress {
+		if ghosts > 0 {
 			excuse(s, group, ghosts, owners)
 		}
 	}
@@ -142,8 +145,7 @@ func attributeByLogin(s *server, n int, owners []owner, ready bool) int {
 			if p.promised {
 				continue // at the gate it holds nothing
 			}
-			seen := o.fleet.memory.Pods[p.UID].ReadySeen
-			if ready == (p.Ready && !seen.IsZero() && s.began.After(seen)) {
+			if ready == o.fleet.opened(s, p) {
 				taken := min(n, max(0, p.grants[o.use]-p.observed[o.use]))
 				p.observed[o.use] += taken
 				n -= taken
@@ -193,24 +195,43 @@ func attributeByAddress(s *server, group metrics.Sessions, owners []owner) int {
 }
 
 // excuse notes ghosts that may be connections of pods whose address the
-// Kubernetes API does not show yet.
+// Kubernetes API does not show yet; where sessions can't be told apart by pod, of
+// pods that it does not show to be ready, or past the gate, yet.
 func excuse(s *server, group metrics.Sessions, ghosts int, owners []owner) {
 	for _, o := range owners {
 		for i := range o.fleet.pods {
 			p := &o.fleet.pods[i]
-			if p.Address != "" {
-				continue
+			unused := p.grants[o.use] - p.excused[o.use]
+			if s.data.Attribution == metrics.ByAddress {
+				if p.Address != "" {
+					continue
+				}
+			} else {
+				if !p.promised && o.fleet.opened(s, p) {
+					continue
+				}
+				unused -= p.observed[o.use]
 			}
-			n := min(ghosts, p.grants[o.use]-p.excused[o.use])
+			n := min(ghosts, max(0, unused))
 			p.excused[o.use] += n
 			ghosts -= n
 			for _, c := range s.constraints {
 				if c.def.Counts(group.User, group.Database) {
 					c.young += n
+					if !p.promised {
+						c.doubled += n
+					}
 				}
 			}
 		}
 	}
+}
+
+// opened reports whether a pod was ready before the server's reading began, and so
+// has opened its pool.
+func (f *fleet) opened(s *server, p *pod) bool {
+	seen := f.memory.Pods[p.UID].ReadySeen
+	return p.Ready && !seen.IsZero() && s.began.After(seen)
 }
 
 // constrain makes the accounts of the servers' limits and numbers them.

@@ -18,7 +18,7 @@ func (c *constraint) tooFull() int { return (c.Reserve + 1) / 2 }
 // taken back, and what pods held that are gone is a ghost's as soon as a reading shows
 // that it is still held: neither is counted.
 func (c *constraint) free(fleets []*fleet) int {
-	free := c.Limit - c.Others - c.Ghosts
+	free := c.Limit - c.Others - (c.Ghosts - c.doubled)
 	for _, f := range fleets {
 		for _, p := range f.pods {
 			if !p.promised {

@@ -77,7 +77,7 @@ users: [{name: test, user: {}}]
 var resources = map[string]string{
 	"ConfigMap": "configmaps", "Secret": "secrets", "Service": "services", "Deployment": "deployments", "StatefulSet": "statefulsets",
 	"DaemonSet": "daemonsets", "HorizontalPodAutoscaler": "horizontalpodautoscalers", "ScaledObject": "scaledobjects", "ScaledJob": "scaledjobs",
-	"Pod": "pods", "ReplicaSet": "replicasets", "Job": "jobs", "Rollout": "rollouts", "PodDisruptionBudget": "poddisruptionbudgets",
+	"Pod": "pods", "ReplicaSet": "replicasets", "Job": "jobs", "CronJob": "cronjobs", "Rollout": "rollouts", "PodDisruptionBudget": "poddisruptionbudgets",
 	"MutatingAdmissionPolicy": "mutatingadmissionpolicies", "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
 }
 

@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -97,6 +98,20 @@ func selects(set policy.Set, in bypass.Input) *policy.Workload {
 		}
 	}
 	return nil
+}
+
+// Alone reports whether a workload selects pods of what runs them without a number
+// of replicas: those of a CronJob's Jobs, or of a DaemonSet.
+func (i Inventory) Alone(w policy.Workload) bool {
+	if len(w.PodSelector) == 0 {
+		return false
+	}
+	selector := labels.SelectorFromSet(w.PodSelector)
+	of := func(namespace string, template corev1.PodTemplateSpec) bool {
+		return namespace == w.ID.Namespace && selector.Matches(labels.Set(template.Labels))
+	}
+	return slices.ContainsFunc(i.CronJobs, func(c batchv1.CronJob) bool { return of(c.Namespace, c.Spec.JobTemplate.Spec.Template) }) ||
+		slices.ContainsFunc(i.DaemonSets, func(d appsv1.DaemonSet) bool { return of(d.Namespace, d.Spec.Template) })
 }
 
 // run adds what runs a fleet's pods, where it is there.

@@ -9,6 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,7 @@ type Inventory struct {
 	Deployments   []appsv1.Deployment
 	StatefulSets  []appsv1.StatefulSet
 	DaemonSets    []appsv1.DaemonSet
+	CronJobs      []batchv1.CronJob
 	Services      []corev1.Service
 	// Rollouts are Argo's.
 	Rollouts          []argoapi.Rollout
@@ -77,6 +79,8 @@ func (i *Inventory) Add(apiVersion, kind, namespace string, object []byte) (bypa
 		return add(&i.Injectors, kind, "", object)
 	case "admissionregistration.k8s.io/MutatingAdmissionPolicyBinding":
 		return add(&i.Bound, kind, "", object)
+	case "batch/CronJob":
+		return add(&i.CronJobs, kind, namespace, object)
 	case "/Service":
 		return add(&i.Services, kind, namespace, object)
 	}

@@ -143,3 +143,25 @@ func TestWhatCanBeDoneWithout(t *testing.T) {
 		t.Errorf("%v, missing %q, unread %q", err, in.Missing, in.Unread)
 	}
 }
+
+// Pods that nothing scales are found by the templates of what makes them.
+func TestAlone(t *testing.T) {
+	var in inventory.Inventory
+	add(t, &in, "batch/v1", "CronJob", `{"metadata":{"name":"nightly"},"spec":{"jobTemplate":{"spec":{"template":{"metadata":{"labels":{"app":"nightly","more":"a"}}}}}}}`)
+	add(t, &in, "apps/v1", "DaemonSet", `{"metadata":{"name":"agents"},"spec":{"template":{"metadata":{"labels":{"app":"agents"}}}}}`)
+	elsewhere := metrics.ID{Namespace: "billing", Name: "w"}
+	for _, c := range []struct {
+		w    policy.Workload
+		want bool
+	}{
+		{policy.Workload{ID: id("w"), PodSelector: map[string]string{"app": "nightly"}}, true},
+		{policy.Workload{ID: id("w"), PodSelector: map[string]string{"app": "agents"}}, true},
+		{policy.Workload{ID: id("w"), PodSelector: map[string]string{"app": "nightly", "more": "b"}}, false},
+		{policy.Workload{ID: elsewhere, PodSelector: map[string]string{"app": "nightly"}}, false},
+		{policy.Workload{ID: id("w")}, false},
+	} {
+		if got := in.Alone(c.w); got != c.want {
+			t.Errorf("%s %v: expected %t", c.w.ID, c.w.PodSelector, c.want)
+		}
+	}
+}

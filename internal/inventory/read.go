@@ -31,6 +31,7 @@ var (
 	Deployments   = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	StatefulSets  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
 	DaemonSets    = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
+	CronJobs      = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "cronjobs"}
 	Services      = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	// Rollouts are Argo's, and DisruptionBudgets PodDisruptionBudgets. Both can be
 	// done without.
@@ -45,7 +46,7 @@ var (
 )
 
 // withoutIt can be done without.
-var withoutIt = map[schema.GroupVersionResource]bool{Rollouts: true, DisruptionBudgets: true, Injectors: true, Bound: true}
+var withoutIt = map[schema.GroupVersionResource]bool{CronJobs: true, Rollouts: true, DisruptionBudgets: true, Injectors: true, Bound: true}
 
 // Read lists the resources of one namespace, or of all where it is "". What it
 // may not list is told all at once, with the permission that is missing; what can
@@ -126,7 +127,7 @@ func (i *Inventory) take(resource schema.GroupVersionResource, u *unstructured.U
 	}
 	kinds := map[string]string{
 		"scaledobjects": "ScaledObject", "scaledjobs": "ScaledJob", "horizontalpodautoscalers": "HorizontalPodAutoscaler",
-		"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "services": "Service",
+		"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "cronjobs": "CronJob", "services": "Service",
 		"rollouts": "Rollout", "poddisruptionbudgets": "PodDisruptionBudget",
 		"mutatingadmissionpolicies": "MutatingAdmissionPolicy", "mutatingadmissionpolicybindings": "MutatingAdmissionPolicyBinding",
 	}

@@ -28,17 +28,6 @@ type reading struct {
 	failed  string
 }
 
-// basis is what a plan could rest on: the truth behind the newest reading that it
-// accepted, by name.
-type basis struct {
-	at      time.Time
-	samples map[metrics.ID]*sample
-	high    int // the most that others were, in samples accepted within the window
-	watched time.Duration
-	carried []int // pods past the gate or on their way, by fleet, when the name's last good plan was made
-	good    []bool
-}
-
 // answer is what Headroom says of one workload, with what that rests on.
 type answer struct {
 	plan  policy.WorkloadPlan
@@ -46,19 +35,11 @@ type answer struct {
 	ok    bool
 }
 
-// patch is an admission on its way to the API server.
-type patch struct {
-	at     time.Time
-	fleet  int
-	a      policy.Admission
-	basis  *basis
-	failed bool
-}
-
-// headroom is everything between the world and policy.Decide.
+// headroom is one process: everything between the world and policy.Decide.
 type headroom struct {
 	w      *world
-	group  policy.Group
+	id     int
+	group  *policy.Group
 	names  []metrics.ID
 	ledger policy.Ledger
 
@@ -66,25 +47,28 @@ type headroom struct {
 	queues    map[metrics.ID]metrics.Reading[metrics.Queue]
 	fleets    map[metrics.ID]metrics.Reading[metrics.Fleet]
 	truths    map[metrics.ID]*sample
-	accepted  []*sample
-	first     time.Time // of the unbroken watch of others
+	watch     watch // of others
 	carried   []int
-	issued    map[string]time.Time // admissions, by pod
+	issued    map[string]int       // versions of the pods that it let through
+	underWay  map[string]time.Time // requests, by pod, until they are given up
 
-	reads   []*reading
-	patches []patch
-	history []states
-	next    map[metrics.ID]time.Time
-	plan    *policy.Plan
-	basis   *basis
+	reads []*reading
+	next  map[metrics.ID]time.Time
+	plan  *policy.Plan
+	basis *basis
 
-	downUntil, dbAway, demoted time.Time
-	queueAway                  []time.Time
-	kicked                     bool
+	downUntil   time.Time
+	pausedUntil time.Time
+	pauseFor    time.Duration // from after the next plan
+	kicked      bool          // its connection to the server was closed
+	candidacy
 }
 
-// patchLife is how long an admission may take to come true, as policy has it.
-const patchLife = 45 * time.Second
+// written is what outlives a process.
+type written struct {
+	ledger policy.Ledger
+	watch  watch
+}
 
 // states is what the API server said at one time.
 type states struct {
@@ -93,29 +77,35 @@ type states struct {
 	passed []int
 }
 
-func newHeadroom(w *world) *headroom {
-	h := &headroom{w: w, databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, queues: map[metrics.ID]metrics.Reading[metrics.Queue]{},
-		fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}, truths: map[metrics.ID]*sample{}, next: map[metrics.ID]time.Time{},
-		queueAway: make([]time.Time, len(w.fleets)), carried: make([]int, len(w.fleets)), issued: map[string]time.Time{}}
-	set := policy.Set{}
+// groupOf is the policy of a world.
+func groupOf(w *world) (*policy.Group, []metrics.ID) {
+	var names []metrics.ID
+	group := &policy.Group{}
 	for i, name := range []string{"a", "b"} {
 		if i == 1 && (!w.s.TwoNames || len(w.fleets) < 2) {
 			break
 		}
 		id := metrics.ID{Namespace: "data", Name: name}
-		h.names = append(h.names, id)
-		set.Databases = append(set.Databases, policy.Database{ID: id, Reserve: intorpercent.Count(w.s.Reserve), OthersWindow: w.s.Window,
+		names = append(names, id)
+		group.Databases = append(group.Databases, policy.Database{ID: id, Reserve: intorpercent.Count(w.s.Reserve), OthersWindow: w.s.Window,
 			PollInterval: w.s.ReadEvery, MaxReadingAge: 3*w.s.ReadEvery + w.s.ReadTakes})
-	}
-	for i, d := range w.fleets {
-		set.Workloads = append(set.Workloads, policy.Workload{ID: workloadID(i), Mode: d.Mode, Priority: d.Priority, MinReplicas: d.Min,
-			Databases:    []policy.Use{{Database: w.database(i), User: "worker", DatabaseName: "orders", ApplicationName: fmt.Sprintf("fleet-%d", i), ConnectionsPerPod: d.Declared}},
-			SQS:          &policy.SQS{QueueName: "q", MessagesPerPod: d.PerPod, StaleAfter: 10 * time.Second, ErrorAfter: 40 * time.Second},
-			ReadyTimeout: time.Minute, ScaleDownStabilization: 5 * time.Second})
 	}
 	// All names are decided together, as they are once they are known to be one
 	// server; the planner's first plan, before that, can promise nothing.
-	h.group = policy.Group{Databases: set.Databases, Workloads: set.Workloads}
+	for i, d := range w.fleets {
+		group.Workloads = append(group.Workloads, policy.Workload{ID: workloadID(i), Mode: d.Mode, Priority: d.Priority, MinReplicas: d.Min,
+			Databases:    []policy.Use{{Database: w.database(i), User: "worker", DatabaseName: "orders", ApplicationName: fmt.Sprintf("fleet-%d", i), ConnectionsPerPod: d.Declared}},
+			SQS:          &policy.SQS{QueueName: "q", MessagesPerPod: d.PerPod, StaleAfter: 10 * time.Second, ErrorAfter: 40 * time.Second},
+			ReadyTimeout: time.Minute, ScaleDownStabilization: 5 * time.Second,
+			Shedding: policy.Shedding{Enabled: d.Sheds, MinReplicas: d.Min}})
+	}
+	return group, names
+}
+
+func newHeadroom(w *world, id int) *headroom {
+	h := &headroom{w: w, id: id, next: map[metrics.ID]time.Time{}}
+	h.group, h.names = w.group, w.names
+	h.forget()
 	return h
 }
 
@@ -123,42 +113,64 @@ func workloadID(i int) metrics.ID {
 	return metrics.ID{Namespace: "shop", Name: fmt.Sprintf("fleet-%d", i)}
 }
 
-// restart forgets what a process forgets; bare forgets what it wrote down, too.
-func (h *headroom) restart(until time.Time, bare bool) {
-	h.downUntil, h.plan = until, nil
-	h.reads, h.patches = nil, nil
-	clear(h.issued)
-	clear(h.databases)
-	clear(h.queues)
-	clear(h.fleets)
-	clear(h.truths)
-	if bare {
-		h.ledger, h.accepted, h.first = policy.Ledger{}, nil, time.Time{}
-		return
+// forget is what a process knows that has just started.
+func (h *headroom) forget() {
+	h.databases = map[metrics.ID]metrics.Reading[metrics.Database]{}
+	h.queues = map[metrics.ID]metrics.Reading[metrics.Queue]{}
+	h.fleets = map[metrics.ID]metrics.Reading[metrics.Fleet]{}
+	h.truths = map[metrics.ID]*sample{}
+	h.issued, h.underWay = map[string]int{}, map[string]time.Time{}
+	h.carried = make([]int, len(h.w.fleets))
+	h.plan, h.basis, h.reads = nil, nil, nil
+	h.ledger, h.watch = policy.Ledger{}, watch{}
+	h.candidacy = candidacy{}
+}
+
+// restart ends the process. Another comes in its place.
+func (h *headroom) restart(until time.Time) {
+	h.forget()
+	h.downUntil, h.pausedUntil = until, time.Time{}
+}
+
+// runs reports whether the process does anything at all now.
+func (h *headroom) runs() bool {
+	return !h.w.now.Before(h.downUntil) && !h.w.now.Before(h.pausedUntil)
+}
+
+// load reads what was written down.
+func (h *headroom) load() {
+	h.ledger = policy.Ledger{Databases: map[metrics.ID]policy.DatabaseMemory{}, Workloads: map[metrics.ID]policy.WorkloadMemory{}}
+	for id, m := range h.w.written.ledger.Databases {
+		h.ledger.Databases[id] = policy.DatabaseMemory{Server: m.Server, Last: m.Last, Others: m.Others}
 	}
-	h.ledger = policy.Ledger{Databases: h.ledger.Databases}
+	for id, m := range h.w.written.ledger.Workloads {
+		h.ledger.Workloads[id] = policy.WorkloadMemory{PerPod: m.PerPod, Told: m.Told}
+	}
+	h.watch = h.w.written.watch
 }
 
 // observe lets readings begin, be taken and arrive.
 func (h *headroom) observe() {
 	w := h.w
-	now := states{at: w.now}
-	for _, d := range w.fleets {
-		now.fleets = append(now.fleets, w.state(d))
-		passed := 0
-		for _, p := range d.pods {
-			if !p.gated {
-				passed++
-			}
-		}
-		now.passed = append(now.passed, passed)
-	}
-	h.history = append(h.history, now)
-	for len(h.history) > 2 && w.now.Sub(h.history[1].at) > w.s.WatchLag+tick {
-		h.history = h.history[1:]
-	}
-	if w.now.Before(h.downUntil) {
+	if !h.runs() {
 		return
+	}
+	for i := range w.fleets {
+		id := workloadID(i)
+		if w.now.Before(w.apiAway) {
+			h.fleets[id] = h.fleets[id].Failed("away")
+			continue
+		}
+		seen := w.history[0]
+		if _, known := h.fleets[id].Last(); !known {
+			seen = w.history[len(w.history)-1] // the first list is a quorum read
+		}
+		if seen.at.After(h.fleets[id].Began()) {
+			h.fleets[id] = metrics.Known(seen.fleets[i], seen.at)
+		}
+	}
+	if !h.leads {
+		return // followers read nothing else
 	}
 	for _, name := range h.names {
 		if w.now.Before(h.next[name]) {
@@ -168,40 +180,28 @@ func (h *headroom) observe() {
 		h.reads = append(h.reads, &reading{name: name, taken: w.now.Add(time.Duration(w.rand.Int64N(int64(w.s.ReadTakes) + 1))),
 			deliver: w.now.Add(w.s.ReadTakes), truth: &sample{began: w.now}})
 	}
-	var left []*reading
+	left := h.reads[:0]
 	for _, r := range h.reads {
 		if r.truth.taken.IsZero() && !w.now.Before(r.taken) {
 			h.take(r)
 		}
-		if w.now.Before(r.deliver) || r.truth.taken.IsZero() {
+		switch {
+		case w.now.Before(r.deliver) || r.truth.taken.IsZero():
 			left = append(left, r)
-			continue
-		}
-		if r.failed != "" {
+		case r.failed != "":
 			h.databases[r.name] = h.databases[r.name].Failed(r.failed)
-			continue
+		default:
+			h.databases[r.name] = metrics.Known(r.data, r.truth.began)
+			h.truths[r.name] = r.truth
 		}
-		h.databases[r.name] = metrics.Known(r.data, r.truth.began)
-		h.truths[r.name] = r.truth
 	}
 	h.reads = left
 	for i, d := range w.fleets {
 		id := workloadID(i)
-		if w.now.Before(h.queueAway[i]) {
+		if w.now.Before(w.queueAway[i]) {
 			h.queues[id] = h.queues[id].Failed("away")
 		} else {
 			h.queues[id] = metrics.Known(metrics.Queue{Visible: int64(d.backlog)}, w.now)
-		}
-		if w.now.Before(w.apiAway) {
-			h.fleets[id] = h.fleets[id].Failed("away")
-			continue
-		}
-		seen := h.history[0]
-		if _, known := h.fleets[id].Last(); !known {
-			seen = now // the first list is a quorum read
-		}
-		if seen.at.After(h.fleets[id].Began()) {
-			h.fleets[id] = metrics.Known(seen.fleets[i], seen.at)
 		}
 	}
 }
@@ -216,7 +216,7 @@ func (h *headroom) take(r *reading) {
 		}
 	}
 	switch {
-	case w.now.Before(h.dbAway):
+	case w.now.Before(w.dbAway):
 		r.failed = "away"
 	case h.kicked && w.held()+w.others >= w.limit:
 		r.data = metrics.Database{Full: true}
@@ -224,122 +224,51 @@ func (h *headroom) take(r *reading) {
 	default:
 		h.kicked = false
 		r.data = w.read()
-		if w.now.Before(h.demoted) {
+		if w.now.Before(w.demoted) {
 			r.data.ReadOnly = true
 			r.data.Sessions = nil
 		}
 	}
 }
 
-// decide makes a plan and sends its admissions off.
+// decide makes a plan and sends off what it wants done.
 func (h *headroom) decide() {
 	w := h.w
-	if w.now.Before(h.downUntil) {
+	if !h.runs() || !h.leads {
 		return
 	}
-	plan, ledger := policy.Decide(w.now, h.group, policy.Snapshot{Databases: h.databases, Queues: h.queues, Fleets: h.fleets}, h.ledger)
+	if !w.now.Before(w.apiAway) { // what is written down is of the plan before
+		w.written = written{ledger: h.ledger, watch: h.watch.clone()}
+	}
+	s := policy.Snapshot{Databases: h.databases, Queues: h.queues, Fleets: h.fleets}
+	if h.ready && h.fresh(w.now) {
+		s.Epoch = h.term
+	}
+	plan, ledger := policy.Decide(w.now, *h.group, s, h.ledger)
 	h.ledger = ledger
 	h.plan = &plan
 	h.basis = h.restsOn(plan)
-	for i, p := range plan.Workloads {
-		for _, a := range p.Admissions {
-			h.issued[a.UID] = w.now
-			h.patches = append(h.patches, patch{at: w.now.Add(time.Duration(w.rand.Int64N(int64(w.s.PatchTakes) + 1))), fleet: i, a: a, basis: h.basis,
-				failed: w.rand.Float64() < w.s.PatchFails})
-		}
-	}
+	h.send(plan)
 }
 
-// restsOn finds the truth that a plan could know.
-func (h *headroom) restsOn(plan policy.Plan) *basis {
-	w := h.w
-	b := &basis{at: w.now, samples: map[metrics.ID]*sample{}, good: make([]bool, len(w.fleets))}
-	var speaks *sample // the newest, by whichever name
-	var full, starting bool
-	for _, d := range plan.Databases {
-		starting = starting || d.Starting != "" // a gap in the watch begins it anew
-		truth := h.truths[d.ID]
-		if d.Unknown != "" || truth == nil {
+// says is what KEDA hears of a workload now: from the process that is published.
+func (w *world) says(i int) answer {
+	for _, h := range w.processes {
+		if w.lease.holder != h.id || !h.leads || !h.runs() || h.plan == nil {
 			continue
 		}
-		b.samples[d.ID] = truth
-		if speaks == nil || truth.began.After(speaks.began) {
-			data, _ := h.databases[d.ID].Last()
-			speaks, full = truth, data.Full
-		}
+		p := h.plan.Workloads[i]
+		return answer{plan: p, basis: h.basis, ok: p.Failure == ""}
 	}
-	if speaks != nil && !full {
-		h.accepted = append(h.accepted, speaks)
-		if h.first.IsZero() {
-			h.first = speaks.began
-		}
-	}
-	kept := h.accepted[:0]
-	for _, s := range h.accepted {
-		if w.now.Sub(s.began) <= w.s.Window {
-			kept = append(kept, s)
-			b.high = max(b.high, s.others)
-		}
-	}
-	h.accepted = kept
-	if !h.first.IsZero() {
-		b.watched = w.now.Sub(h.first)
-	}
-	for i := range w.fleets {
-		passed := h.history[len(h.history)-1].passed[i]
-		for _, s := range h.history {
-			passed = max(passed, s.passed[i])
-		}
-		// An admission that did not come true yet may still do so.
-		pending := func(uid string, gated bool) bool {
-			issued, ok := h.issued[uid]
-			return ok && gated && w.now.Sub(issued) <= patchLife
-		}
-		for _, p := range w.fleets[i].pods {
-			if pending(p.uid, p.gated) {
-				passed++
-			}
-		}
-		known := 0 // by the API server's last word, which may be older still
-		state, _ := h.fleets[workloadID(i)].Last()
-		for _, p := range state.Pods {
-			if p.Holds() || pending(p.UID, p.Gated) {
-				known++
-			}
-		}
-		passed = max(passed, known)
-		for _, a := range plan.Workloads[i].Admissions {
-			if _, ok := h.issued[a.UID]; !ok {
-				passed++
-			}
-		}
-		b.good[i] = b.samples[w.database(i)] != nil && b.watched >= w.s.Window && !starting
-		if b.good[i] || h.carried[i] == 0 {
-			h.carried[i] = passed
-		} else if b.samples[w.database(i)] != nil {
-			h.carried[i] = max(h.carried[i], passed)
-		}
-	}
-	b.carried = append([]int(nil), h.carried...)
-	return b
-}
-
-// says is what KEDA hears of a workload now.
-func (h *headroom) says(i int) answer {
-	if h.plan == nil || h.w.now.Before(h.downUntil) {
-		return answer{}
-	}
-	p := h.plan.Workloads[i]
-	return answer{plan: p, basis: h.basis, ok: p.Failure == ""}
+	return answer{}
 }
 
 // scale is KEDA and the HPA: they ask, and act some time later.
-func (h *headroom) scale(d *workload) {
-	w := h.w
+func (w *world) scale(d *workload) {
 	if w.now.Before(w.apiAway) {
 		return
 	}
-	said := h.says(d.index)
+	said := w.says(d.index)
 	after := w.now.Add(time.Duration(w.rand.Int64N(int64(w.s.ActTakes) + 1)))
 	if d.spec == 0 && said.ok && said.plan.Active && len(d.pending) == 0 {
 		d.pending = append(d.pending, write{at: after, answer: said, activate: true})

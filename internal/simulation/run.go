@@ -1,6 +1,9 @@
 package simulation
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Report is the outcome of a run.
 type Report struct {
@@ -11,6 +14,11 @@ type Report struct {
 	// Admissions and Raises count what was checked: pods let through the gate,
 	// and replicas raised by the HPA.
 	Admissions, Raises int
+	// Late counts the admissions that came true more than ten seconds after they
+	// were sent, Overtaken those that did so in a later term.
+	Late, Overtaken int
+	// Terms counts how often somebody began to lead, Evictions the pods taken away.
+	Terms, Evictions int
 	// RefusedWorkers and RefusedOthers count connections that the server turned
 	// away, for whatever cause.
 	RefusedWorkers, RefusedOthers int
@@ -19,8 +27,7 @@ type Report struct {
 // Run plays a schedule to its end, or to its first violation.
 func Run(s Schedule) Report {
 	w := newWorld(s)
-	h := newHeadroom(w)
-	c := &check{w: w, h: h}
+	c := &check{w: w}
 	end := w.start.Add(s.Length)
 	calm := end.Add(s.Calm)
 	done := make([]bool, len(s.Events))
@@ -29,25 +36,30 @@ func Run(s Schedule) Report {
 		for i, e := range s.Events {
 			if !done[i] && w.now.Sub(w.start) >= e.At {
 				done[i] = true
-				h.happen(e)
+				w.happen(e)
 			}
 		}
 		if w.now.After(end) {
 			w.calm(s)
 		}
-		h.observe()
-		if step%2 == 0 {
-			h.decide()
+		w.remember()
+		for _, h := range w.processes {
+			h.elect()
+			h.observe()
+			if step%2 == 0 {
+				h.decide()
+				h.stop()
+			}
 		}
 		for _, d := range w.fleets {
-			h.scale(d)
+			w.scale(d)
 		}
 		c.apply()
 	}
 	if len(c.violations) == 0 {
 		c.settled()
 	}
-	return Report{Seed: s.Seed, Violations: c.violations, Admissions: c.admissions, Raises: c.raises,
+	return Report{Seed: s.Seed, Violations: c.violations, Admissions: c.admissions, Raises: c.raises, Late: c.late, Overtaken: c.overtaken, Evictions: c.evictions, Terms: w.lease.terms,
 		RefusedWorkers: w.refusedWorkers, RefusedOthers: w.refusedOthers}
 }
 
@@ -62,8 +74,7 @@ func (w *world) calm(s Schedule) {
 }
 
 // happen lets an event befall the world.
-func (h *headroom) happen(e Event) {
-	w := h.w
+func (w *world) happen(e Event) {
 	d := w.fleets[e.Fleet]
 	until := w.now.Add(e.For)
 	switch e.Kind {
@@ -91,17 +102,24 @@ func (h *headroom) happen(e Event) {
 	case Rollout:
 		d.revision++
 	case DatabaseAway:
-		h.dbAway = until
+		w.dbAway = until
 	case QueueAway:
-		h.queueAway[e.Fleet] = until
+		w.queueAway[e.Fleet] = until
 	case APIAway:
 		w.apiAway = until
 	case Restart:
-		h.restart(until, false)
+		w.kill(until)
 	case RestartBare:
-		h.restart(until, true)
+		w.kill(until)
+		w.written = written{}
+	case Pause:
+		if h := w.leader(); h != nil {
+			h.pauseFor = e.For
+		}
 	case MonitorKicked:
-		h.kicked = true
+		for _, h := range w.processes {
+			h.kicked = true
+		}
 	case ServerRestart:
 		w.server = fmt.Sprintf("server at %s", w.now)
 		w.limit, w.others, w.ghosts = e.N, 0, nil
@@ -111,7 +129,30 @@ func (h *headroom) happen(e Event) {
 			}
 		}
 	case Demoted:
-		h.demoted = until
+		w.demoted = until
 	case eventKinds:
+	}
+}
+
+// leader is the process that has the lease, nil where none has.
+func (w *world) leader() *headroom {
+	for _, h := range w.processes {
+		if h.leads && w.lease.holder == h.id {
+			return h
+		}
+	}
+	return nil
+}
+
+// kill ends the leader. One that is alone need not wait for its own lease to end:
+// whoever restarts it ends it in an orderly way.
+func (w *world) kill(until time.Time) {
+	h := w.leader()
+	if h == nil {
+		return
+	}
+	h.restart(until)
+	if len(w.processes) == 1 {
+		w.lease.holder = -1
 	}
 }

@@ -26,7 +26,9 @@ type Schedule struct {
 	ReadTakes   time.Duration
 	WatchLag    time.Duration // the most that the state of pods is behind
 	PatchTakes  time.Duration
-	PatchFails  float64
+	PatchFails  float64       // of the writes to pods that never arrive
+	PatchLate   float64       // of those that take up to longestPatch
+	Replicas    int           // of Headroom
 	ActTakes    time.Duration // from the HPA's query to its write
 	OthersStart int
 }
@@ -40,6 +42,7 @@ type FleetSchedule struct {
 	Declared     int // connections per pod by policy
 	Opens        int // connections that a pod really opens
 	Lazy         bool
+	Sheds        bool
 	Surge        int // percent
 	StartDelay   time.Duration
 	Grace        time.Duration
@@ -64,8 +67,9 @@ const (
 	DatabaseAway                   // the monitor can't reach the server for For
 	QueueAway                      // the queue of fleet F can't be read for For
 	APIAway                        // the Kubernetes API can't be reached for For
-	Restart                        // Headroom is away for For, and keeps what it wrote
-	RestartBare                    // the same, and it lost that too
+	Restart                        // the leader is killed, comes back after For, and keeps what it wrote
+	RestartBare                    // the same, and that is lost too
+	Pause                          // the leader stops in the middle of what it does, for For
 	MonitorKicked                  // the monitor's connection is closed and must be opened anew
 	ServerRestart                  // all connections end, the limit becomes N
 	Demoted                        // the monitor is led to a replica for For
@@ -95,6 +99,8 @@ func Draw(seed uint64, mode policy.Mode) Schedule {
 		WatchLag: time.Duration(between(0, 2000)) * time.Millisecond, PatchTakes: time.Duration(between(0, 1500)) * time.Millisecond,
 		PatchFails: []float64{0, 0, 0.2}[r.IntN(3)], ActTakes: time.Duration(between(0, 3000)) * time.Millisecond,
 	}
+	s.Replicas = 1 + r.IntN(2)
+	s.PatchLate = []float64{0, 0.1, 0.3}[r.IntN(3)]
 	s.OthersStart = between(1, s.Limit/3)
 	if r.IntN(4) == 0 {
 		s.RoleLimit = between(s.Limit/4, s.Limit)
@@ -112,6 +118,7 @@ func Draw(seed uint64, mode policy.Mode) Schedule {
 		if mode == "" {
 			f.Mode = []policy.Mode{policy.Target, policy.Gate}[r.IntN(2)]
 		}
+		f.Sheds = f.Mode == policy.Gate && r.IntN(4) == 0
 		if r.IntN(4) == 0 {
 			f.Stabilize = seconds(between(5, 30))
 		}
@@ -126,6 +133,8 @@ func Draw(seed uint64, mode policy.Mode) Schedule {
 	for range between(4, 14) {
 		e := Event{At: time.Duration(r.Int64N(int64(s.Length))), Kind: EventKind(r.IntN(int(eventKinds))), Fleet: r.IntN(fleets), For: seconds(between(1, 25))}
 		switch e.Kind {
+		case Pause:
+			e.For = seconds(between(1, 40))
 		case OthersMove:
 			e.N = between(0, s.Limit/2)
 		case Burst:

@@ -41,16 +41,20 @@ func TestClosedLoop(t *testing.T) {
 	}
 	count := schedules(t)
 	var next, bad atomic.Uint64
-	var admissions, raises, refused atomic.Int64
+	var admissions, raises, refused, late, overtaken, evictions, terms atomic.Int64
 	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
-			for i := next.Add(1) - 1; i < count && bad.Load() < 5; i = next.Add(1) - 1 {
+			for i := next.Add(1) - 1; i < count && bad.Load() < 40; i = next.Add(1) - 1 {
 				seed := first + i
 				mode := modes[seed%uint64(len(modes))]
 				r := Run(Draw(seed, mode))
 				admissions.Add(int64(r.Admissions))
 				raises.Add(int64(r.Raises))
+				late.Add(int64(r.Late))
+				overtaken.Add(int64(r.Overtaken))
+				evictions.Add(int64(r.Evictions))
+				terms.Add(int64(r.Terms))
 				refused.Add(int64(r.RefusedWorkers))
 				if len(r.Violations) > 0 {
 					bad.Add(1)
@@ -60,8 +64,8 @@ func TestClosedLoop(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	t.Logf("%d schedules from seed %d: %d admissions and %d raises checked against the world, %d schedules violated; %d worker connections refused for causes that nobody could know",
-		min(next.Load(), count), first, admissions.Load(), raises.Load(), bad.Load(), refused.Load())
+	t.Logf("%d schedules from seed %d: %d admissions and %d raises checked against the world, %d schedules violated; %d terms of leaders, %d admissions came true later than 10 s, %d in somebody else's term, %d pods were taken away; %d worker connections refused for causes that nobody could know",
+		min(next.Load(), count), first, admissions.Load(), raises.Load(), bad.Load(), terms.Load(), late.Load(), overtaken.Load(), evictions.Load(), refused.Load())
 	if bad.Load() == 0 && count >= 100 && (admissions.Load() == 0 || raises.Load() == 0) {
 		t.Errorf("nothing was checked: %d admissions, %d raises", admissions.Load(), raises.Load())
 	}

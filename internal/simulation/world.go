@@ -28,8 +28,19 @@ type world struct {
 	ghosts []ghost
 	fleets []*workload
 
+	group     *policy.Group // what is decided together
+	names     []metrics.ID
+	processes []*headroom
+	lease     lease
+	network   []patch
+	written   written  // what outlives a process
+	history   []states // of the API server, oldest first
+
 	refusedWorkers, refusedOthers int
 	pods                          int // ever made
+
+	dbAway, demoted time.Time // until when the monitor doesn't reach the writer
+	queueAway       []time.Time
 
 	apiAway    time.Time // until when
 	turnedAway time.Time // when others, or the monitor, were last refused
@@ -70,10 +81,13 @@ type simPod struct {
 	revision     int64
 	created      time.Time
 	gated        bool
+	version      int
+	epoch        string
 	grant        map[string]int
 	running      time.Time // when its process starts, once it is past the gate
 	until        time.Time // when it ends, zero while it is not terminating
 	conns        int
+	shown        [2]bool // started and ready, as the API server has it
 }
 
 func (p *simPod) started(now time.Time) bool { return !p.gated && !now.Before(p.running) }
@@ -83,6 +97,8 @@ func newWorld(s Schedule) *world {
 	w.start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	w.now = w.start
 	w.server = "server-0"
+	w.lease.holder = -1
+	w.queueAway = make([]time.Time, len(s.Fleets))
 	for i, f := range s.Fleets {
 		tolerance := float64(f.ToleranceMil) / 1000
 		zero := time.Duration(0)
@@ -104,6 +120,10 @@ func newWorld(s Schedule) *world {
 			}
 		}
 	}
+	w.group, w.names = groupOf(w)
+	for id := range max(1, s.Replicas) {
+		w.processes = append(w.processes, newHeadroom(w, id))
+	}
 	return w
 }
 
@@ -118,7 +138,7 @@ func (w *world) database(fleet int) metrics.ID {
 func (w *world) create(d *workload) *simPod {
 	w.pods++
 	p := &simPod{uid: fmt.Sprintf("%d-%d", d.index, w.pods), address: fmt.Sprintf("10.0.%d.%d", w.pods/250, w.pods%250), fleet: d.index,
-		revision: d.revision, created: w.now, gated: d.Mode == policy.Gate, running: w.now.Add(d.StartDelay)}
+		revision: d.revision, created: w.now, gated: d.Mode == policy.Gate, version: 1, running: w.now.Add(d.StartDelay)}
 	d.pods = append(d.pods, p)
 	return p
 }
@@ -264,6 +284,7 @@ func (w *world) disturb(d *workload) {
 }
 
 func (w *world) terminate(d *workload, p *simPod) {
+	p.version++
 	p.until = w.now.Add(d.Grace)
 	if p.gated || !p.started(w.now) {
 		p.until = w.now
@@ -282,10 +303,15 @@ func (w *world) forceDelete(d *workload, i int, lives time.Duration) {
 // state is what the API server says of a fleet now.
 func (w *world) state(d *workload) metrics.Fleet {
 	f := metrics.Fleet{SpecReplicas: d.spec, MinReplicas: d.Min, MaxReplicas: 100, MaxSurge: intorpercent.Percent(d.Surge),
-		HPA: metrics.HPA{ScaleDownToleranceMilli: d.ToleranceMil, ScaleDownStabilization: d.Stabilize}}
+		MaxUnavailable: intorpercent.Count(d.unavailable()),
+		HPA:            metrics.HPA{ScaleDownToleranceMilli: d.ToleranceMil, ScaleDownStabilization: d.Stabilize}}
 	for _, p := range d.pods {
-		pod := metrics.Pod{UID: p.uid, Name: p.uid, Address: p.address, CreatedAt: p.created, Revision: p.revision, Gated: p.gated,
-			Ready: p.started(w.now) && (d.Lazy || p.conns >= d.Opens), Terminating: !p.until.IsZero(), Grant: p.grant}
+		if shown := [2]bool{p.started(w.now), p.started(w.now) && (d.Lazy || p.conns >= d.Opens)}; shown != p.shown {
+			p.shown = shown
+			p.version++
+		}
+		pod := metrics.Pod{UID: p.uid, Name: p.uid, Version: versionText(p.version), Epoch: p.epoch, Address: p.address, CreatedAt: p.created,
+			Revision: p.revision, Gated: p.gated, Started: p.shown[0], Ready: p.shown[1], Terminating: !p.until.IsZero(), Grant: p.grant}
 		if !p.started(w.now) {
 			pod.Address = ""
 		}
@@ -295,6 +321,33 @@ func (w *world) state(d *workload) metrics.Fleet {
 		f.Pods = append(f.Pods, pod)
 	}
 	return f
+}
+
+// unavailable is how many of its pods the Deployment may do without in a rollout.
+func (d *workload) unavailable() int {
+	if d.Surge == 0 {
+		return 1
+	}
+	return 0
+}
+
+// remember keeps what the API server says, as far as a watch may be behind it.
+func (w *world) remember() {
+	now := states{at: w.now}
+	for _, d := range w.fleets {
+		now.fleets = append(now.fleets, w.state(d))
+		passed := 0
+		for _, p := range d.pods {
+			if !p.gated {
+				passed++
+			}
+		}
+		now.passed = append(now.passed, passed)
+	}
+	w.history = append(w.history, now)
+	for len(w.history) > 2 && w.now.Sub(w.history[1].at) > w.s.WatchLag+tick {
+		w.history = w.history[1:]
+	}
 }
 
 // database is what the server says of its connections now.

@@ -12,6 +12,7 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	admission "k8s.io/api/admissionregistration/v1"
 	apps "k8s.io/api/apps/v1"
+	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	disruption "k8s.io/api/policy/v1"
@@ -32,6 +33,8 @@ var kinds = map[string]reflect.Type{
 	"v1 ConfigMap":                                                     reflect.TypeFor[core.ConfigMap](),
 	"v1 Service":                                                       reflect.TypeFor[core.Service](),
 	"apps/v1 Deployment":                                               reflect.TypeFor[apps.Deployment](),
+	"apps/v1 StatefulSet":                                              reflect.TypeFor[apps.StatefulSet](),
+	"batch/v1 CronJob":                                                 reflect.TypeFor[batch.CronJob](),
 	"policy/v1 PodDisruptionBudget":                                    reflect.TypeFor[disruption.PodDisruptionBudget](),
 	"networking.k8s.io/v1 NetworkPolicy":                               reflect.TypeFor[networking.NetworkPolicy](),
 	"rbac.authorization.k8s.io/v1 ClusterRole":                         reflect.TypeFor[rbac.ClusterRole](),

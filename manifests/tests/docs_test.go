@@ -12,7 +12,7 @@ import (
 // is told of.
 func TestDocsAndManifestsAgree(t *testing.T) {
 	pages := ""
-	for _, page := range []string{"../../docs/install.md", "../../docs/runbook.md"} {
+	for _, page := range []string{"../../docs/install.md", "../../docs/gate.md", "../../docs/runbook.md"} {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

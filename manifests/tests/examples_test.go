@@ -12,11 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	keda "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	apps "k8s.io/api/apps/v1"
+	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	rbac "k8s.io/api/rbac/v1"
 
 	"github.com/keda-headroom/headroom/cmd/headroom/lint"
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/kube"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler/trigger"
 )
@@ -123,17 +125,17 @@ func TestTriggersAndPoliciesAgree(t *testing.T) {
 		set, _ := policy.Resolve(slices.Concat(policies(t, all), policies(t, examples(t)[databases])))
 		for _, w := range set.Workloads {
 			modes[w.Mode]++
-			if w.Mode == policy.Target {
+			if w.Mode != policy.Observe && w.ScaleTarget == nil && w.PodSelector == nil {
 				governed[w.ID] = true
 			} else if asks[w.ID] {
-				t.Errorf("%s: %s is observed and asks", path, w.ID)
+				t.Errorf("%s: %s is not KEDA's to scale and asks", path, w.ID)
 			}
 		}
 		if diff := cmp.Diff(governed, asks); diff != "" {
 			t.Errorf("%s: governed (-), asking (+):\n%s", path, diff)
 		}
 	}
-	if modes[policy.Observe] == 0 || modes[policy.Target] < 5 {
+	if modes[policy.Observe] == 0 || modes[policy.Target] < 6 || modes[policy.Gate] < 6 {
 		t.Errorf("modes: %v", modes)
 	}
 }
@@ -167,7 +169,7 @@ func TestScaledObjectsFollowAtOnce(t *testing.T) {
 			}
 		}
 	}
-	if found != 4 {
+	if found != 8 {
 		t.Errorf("%d ScaledObjects ask Headroom", found)
 	}
 }
@@ -197,13 +199,8 @@ func TestPoolsAreAsDeclared(t *testing.T) {
 	found := 0
 	for path, all := range examples(t) {
 		var containers []core.Container
-		for _, object := range all {
-			switch o := object.(type) {
-			case *apps.Deployment:
-				containers = append(containers, o.Spec.Template.Spec.Containers...)
-			case *keda.ScaledJob:
-				containers = append(containers, o.Spec.JobTargetRef.Template.Spec.Containers...)
-			}
+		for _, template := range templates(all) {
+			containers = append(containers, template.Spec.Containers...)
 		}
 		if len(containers) == 0 {
 			continue
@@ -218,7 +215,77 @@ func TestPoolsAreAsDeclared(t *testing.T) {
 			t.Errorf("%s: %v, declared are %s", path, got, want)
 		}
 	}
-	if found != 2 {
+	if found != 8 {
 		t.Errorf("%d examples have pods", found)
+	}
+}
+
+// templates are those of all pods that some objects make.
+func templates(all objects) (out []core.PodTemplateSpec) {
+	for _, object := range all {
+		switch o := object.(type) {
+		case *apps.Deployment:
+			out = append(out, o.Spec.Template)
+		case *apps.StatefulSet:
+			out = append(out, o.Spec.Template)
+		case *batch.CronJob:
+			out = append(out, o.Spec.JobTemplate.Spec.Template)
+		case *keda.ScaledJob:
+			out = append(out, o.Spec.JobTargetRef.Template)
+		}
+	}
+	return out
+}
+
+// Pods wait at the gate exactly where a policy in mode Gate lets them through, by the
+// label or by their template, and never by both, of which one would be forgotten.
+func TestPodsOfModeGateWait(t *testing.T) {
+	byLabel, byTemplate := 0, 0
+	for path, all := range examples(t) {
+		set, _ := policy.Resolve(slices.Concat(policies(t, all), policies(t, examples(t)[databases])))
+		for _, template := range templates(all) {
+			label := template.Labels[gateLabel] == "true"
+			gate := slices.ContainsFunc(template.Spec.SchedulingGates, func(g core.PodSchedulingGate) bool { return g.Name == kube.Gate })
+			if waits, gated := label != gate, set.Workloads[0].Mode == policy.Gate; waits != gated || (label && gate) {
+				t.Errorf("%s: mode %s, label %t, gate %t", path, set.Workloads[0].Mode, label, gate)
+			}
+			if label {
+				byLabel++
+			}
+			if gate {
+				byTemplate++
+			}
+		}
+	}
+	if byLabel < 5 || byTemplate != 1 {
+		t.Errorf("%d by label, %d by template", byLabel, byTemplate)
+	}
+}
+
+// The fleets that can be shed leave in time, and Jobs are not failed by it.
+func TestWhatIsShedMayLeave(t *testing.T) {
+	found := 0
+	for path, all := range examples(t) {
+		set, _ := policy.Resolve(slices.Concat(policies(t, all), policies(t, examples(t)[databases])))
+		for _, w := range set.Workloads {
+			if !w.Shedding.Enabled {
+				continue
+			}
+			found++
+			for _, template := range templates(all) {
+				if grace := template.Spec.TerminationGracePeriodSeconds; grace == nil || *grace > 30 {
+					t.Errorf("%s: connections come back after %v", path, grace)
+				}
+			}
+			for _, object := range all {
+				job, ok := object.(*keda.ScaledJob)
+				if ok && (job.Spec.JobTargetRef.PodFailurePolicy == nil || job.Spec.JobTargetRef.PodFailurePolicy.Rules[0].OnPodConditions[0].Type != core.DisruptionTarget) {
+					t.Errorf("%s: a shed counts as a failure", path)
+				}
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d are shed", found)
 	}
 }

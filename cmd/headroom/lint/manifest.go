@@ -32,8 +32,10 @@ func judged(apiVersion, kind string) bool {
 		return group == "keda.sh"
 	case "HorizontalPodAutoscaler":
 		return group == "autoscaling"
-	case "Deployment", "StatefulSet":
+	case "Deployment", "StatefulSet", "DaemonSet":
 		return group == "apps"
+	case "CronJob":
+		return group == "batch"
 	case "Rollout":
 		return group == argoapi.Group
 	case "PodDisruptionBudget":
