@@ -58,7 +58,20 @@ simulation: ## Play 10,000 random schedules, and those again with mistakes seede
 .PHONY: e2e
 e2e: e2e-build ## Run the end-to-end tests (ARGS='-run TestKEDA -v ./cluster')
 	@.ci/install postgresql
-	go -C e2e test -count=1 -timeout 30m $(or $(ARGS),./...)
+	go -C e2e test -count=1 -timeout 60m $(or $(ARGS),./...)
+
+# The leader is killed and paused twice in make e2e; this is for as often as you like.
+.PHONY: e2e-kills
+e2e-kills: e2e-build ## Kill and pause Headroom's leader again and again in mid-burst: 20 s for each (KILLS=50 PAUSES=50)
+	@.ci/install postgresql
+	HEADROOM_E2E_KILLS=$(or $(KILLS),50) HEADROOM_E2E_PAUSES=$(or $(PAUSES),50) \
+		go -C e2e test -count=1 -v -timeout 5h -run '^TestTwoMindsNeverPromiseTheSame$$' $(ARGS) ./acceptance
+
+# make e2e rolls out what covers them.
+.PHONY: e2e-rollouts
+e2e-rollouts: e2e-build ## Roll out Deployments of every size and strategy behind the gate, in half an hour
+	@.ci/install postgresql
+	HEADROOM_E2E_ROLLOUTS=all go -C e2e test -count=1 -v -timeout 5h -run '^TestRolloutsEnd$$' $(ARGS) ./acceptance
 
 .PHONY: e2e-build
 e2e-build: ## Build the control plane and KEDA that they run on: 15 minutes, once for each version

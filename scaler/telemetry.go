@@ -31,6 +31,8 @@ type Telemetry struct {
 	admissionWait *prometheus.HistogramVec
 	evictions     *prometheus.CounterVec
 	leader        prometheus.Gauge
+	ungoverned    *prometheus.GaugeVec
+	ungovernedIn  map[string]int // as it was noted last
 }
 
 // Values of the label result.
@@ -99,6 +101,10 @@ func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telem
 			Name: "headroom_leader",
 			Help: "Whether this process leads: decides, and acts on pods.",
 		}),
+		ungoverned: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "headroom_ungoverned_gated_pods",
+			Help: "Pods that wait at the scheduling gate and that no policy governs: nobody lets them through.",
+		}, []string{"namespace"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "headroom_build_info",
@@ -112,7 +118,7 @@ func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telem
 		t.policyReloads.WithLabelValues(r) // a rate needs the zero before the first
 	}
 	registerer.MustRegister(t.GRPC, t.reads, t.readDuration, t.planDuration, t.refusals, t.awsRequests,
-		t.policyReloads, &t.policies, t.podRequests, t.admissions, t.admissionWait, t.evictions, t.leader, info)
+		t.policyReloads, &t.policies, t.podRequests, t.admissions, t.admissionWait, t.evictions, t.leader, t.ungoverned, info)
 	return t
 }
 
@@ -154,6 +160,20 @@ func (t *Telemetry) Admitted(workload metrics.ID, waited time.Duration) {
 // Evicted notes one attempt to take a pod away, and in one word how it ended.
 func (t *Telemetry) Evicted(workload metrics.ID, reason policy.EvictionReason, result string) {
 	t.evictions.WithLabelValues(workload.Namespace, workload.Name, string(reason), result).Inc()
+}
+
+// Ungoverned notes how many pods wait at the gate, by namespace, that no policy
+// governs. One call at a time. Series that stay are never away in between.
+func (t *Telemetry) Ungoverned(pods map[string]int) {
+	for namespace := range t.ungovernedIn {
+		if pods[namespace] == 0 {
+			t.ungoverned.DeleteLabelValues(namespace)
+		}
+	}
+	for namespace, n := range pods {
+		t.ungoverned.WithLabelValues(namespace).Set(float64(n))
+	}
+	t.ungovernedIn = pods
 }
 
 // Leader notes whether this process leads.

@@ -72,6 +72,8 @@ func exercised(t *testing.T, b *board, now time.Time) *prometheus.Registry {
 	telemetry.Admitted(orders, 3*time.Second)
 	telemetry.Evicted(orders, policy.Shed, "blocked")
 	telemetry.Leader(true)
+	telemetry.Ungoverned(map[string]int{"elsewhere": 1})
+	telemetry.Ungoverned(map[string]int{"shop": 2})
 	telemetry.PoliciesRead([]PolicyStatus{{"shop", "orders", true}, {"", "invoices.yaml", false}}, false)
 
 	address, _, _ := serve(t, ServerOptions{State: b.State, Metrics: telemetry.GRPC})
@@ -199,6 +201,8 @@ func TestWhatWasDoneAsMetrics(t *testing.T) {
 	telemetry.Admitted(orders, -1) // created at nobody knows when
 	telemetry.Evicted(orders, policy.Swap, "ok")
 	telemetry.Leader(true)
+	telemetry.Ungoverned(map[string]int{"elsewhere": 1})
+	telemetry.Ungoverned(map[string]int{"shop": 2})
 	telemetry.Leader(false)
 	want := `
 # HELP headroom_admissions_total Pods that were let through the scheduling gate.

@@ -113,6 +113,7 @@ func (s *site) listen(workload string, want float64) (stop func() asked) {
 	}
 	s.t.Cleanup(func() { _ = connection.Close() })
 	client := pb.NewExternalScalerClient(connection)
+	s.answers(client, workload, want)
 	ctx, cancel := context.WithCancel(context.Background())
 	var a asked
 	var asking sync.WaitGroup

@@ -44,7 +44,16 @@ func TestTheRolesWeShipAreLeast(t *testing.T) {
 		{everywhere, "list", "", "secrets", "", "", false},
 		{headroomNamespace, "get", "", "secrets", "", "headroom-tls", false},
 		{"kube-system", "get", "", "secrets", "", "any", false},
-		// It tells KEDA, and changes nothing itself.
+		// It tells KEDA, lets pods through the gate and takes them away. What it may
+		// change of a pod is up to the admission policies beside the gate.
+		{s.namespace, "patch", "", "pods", "", "orders", true},
+		{s.namespace, "patch", "", "pods", "status", "orders", true},
+		{s.namespace, "delete", "", "pods", "", "orders", true},
+		{s.namespace, "create", "", "pods", "eviction", "orders", true},
+		{s.namespace, "release", "keda-headroom.github.io", "pods", "", "", true},
+		{s.namespace, "update", "", "pods", "", "orders", false},
+		{s.namespace, "patch", "", "pods", "ephemeralcontainers", "orders", false},
+		// Nothing else is its to change.
 		{s.namespace, "update", "", "configmaps", "", "policy", false},
 		{s.namespace, "create", "", "configmaps", "", "", false},
 		{s.namespace, "patch", "keda.sh", "scaledobjects", "", "orders", false},
@@ -54,9 +63,6 @@ func TestTheRolesWeShipAreLeast(t *testing.T) {
 		{s.namespace, "update", "apps", "deployments", "scale", "orders", false},
 		{s.namespace, "create", "batch", "jobs", "", "", false},
 		{s.namespace, "create", "", "pods", "", "", false},
-		{s.namespace, "patch", "", "pods", "", "orders", false},
-		{s.namespace, "delete", "", "pods", "", "orders", false},
-		{s.namespace, "create", "", "pods", "eviction", "orders", false},
 		{s.namespace, "create", "", "pods", "exec", "orders", false},
 		{headroomNamespace, "create", "", "serviceaccounts", "token", "headroom", false},
 		{everywhere, "get", "", "nodes", "", "node-1", false},

@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/keda-headroom/headroom/e2e/process"
 )
 
 // Node is a running stand-in. Make one with [Start]. Its methods may be called
@@ -95,6 +97,21 @@ func (n *Node) Processes() int {
 		}
 	}
 	return count
+}
+
+// Process is the one of a pod's container, nil while none runs. Killing or pausing it
+// is what a container meets that crashes or that its machine does not let run.
+func (n *Node) Process(namespace, pod string) *process.Process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.pods {
+		if p.namespace == namespace && p.podName == pod {
+			if running := p.process(); running != nil {
+				return running
+			}
+		}
+	}
+	return nil
 }
 
 // Close kills all processes, without telling the API, and returns when nothing

@@ -167,6 +167,13 @@ var cases = map[string]struct {
 		becomes: []string{`headroom_workload_oldest_gated_pod_timestamp_seconds` + workload("") + ` 0+60x9 540x50`},
 		fires:   []string{"HeadroomPodsWaiting shop/order-workers that waits at the gate was created 21m 0s ago"}, quiet: 29, by: 30,
 	},
+	"pods wait that nobody governs": {
+		becomes: []string{`headroom_ungoverned_gated_pods{namespace="shop"} _x9 2x50`},
+		fires:   []string{"HeadroomPodsUngoverned 2 pods in namespace shop"}, quiet: 13, by: 15,
+	},
+	"a pod waits that nobody governs for a moment": {
+		becomes: []string{`headroom_ungoverned_gated_pods{namespace="shop"} _x9 1x3 stale _x47`}, quiet: 60, by: 60,
+	},
 	"a pod waits for ten minutes": {
 		becomes: []string{`headroom_workload_oldest_gated_pod_timestamp_seconds` + workload("") + ` 0+60x9 540x10 stale _x39`}, quiet: 60, by: 60,
 	},

@@ -200,10 +200,15 @@ func TestTheTermIsConfirmedBeforeStamps(t *testing.T) {
 		s.want(both)
 		s.wants("not confirmed", s.server.took())
 		s.wants("nothing is told of it", s.results())
+		s.pass(2 * time.Second)
 		s.mu.Lock()
+		if s.asked > 12 {
+			t.Errorf("asked %d times in 2 s, of two pods", s.asked)
+		}
 		s.over, s.asked = nil, 0
 		s.mu.Unlock()
 		s.want(both)
+		s.pass(5 * time.Second) // it is not asked again at once
 		s.wants("confirmed", s.results(), "Stamp a ok", "Stamp b ok")
 		if s.asked != 1 {
 			t.Errorf("asked %d times, want once", s.asked)

@@ -186,6 +186,7 @@ func (c *cluster) act(ctx context.Context, with actsWith) {
 		},
 	})
 	running.Go(func() { actor.Run(ctx) })
+	var others strangers
 	recheck := time.NewTicker(recheckEvery)
 	defer recheck.Stop()
 	for {
@@ -194,6 +195,11 @@ func (c *cluster) act(ctx context.Context, with actsWith) {
 			return
 		case <-recheck.C:
 			with.keeper.Recheck()
+			count, lines := others.look(time.Now(), c.watched.Gated(), with.state())
+			with.ungoverned(count)
+			for _, line := range lines {
+				c.log.Warn("pods wait at the gate that no policy governs, or whose workload can't be read: nobody lets them through; headroom release does", "pods", line)
+			}
 		}
 	}
 }

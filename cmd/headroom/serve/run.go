@@ -120,7 +120,7 @@ func Run(ctx context.Context, options Options) (err error) {
 	} else {
 		with := actsWith{
 			keeper: keeper, origin: keeper.Origin("configmaps", false), state: planner.State,
-			done: gate.Count(telemetry), told: condition.Count(telemetry),
+			done: gate.Count(telemetry), told: condition.Count(telemetry), ungoverned: telemetry.Ungoverned,
 		}
 		running.Go(func() {
 			defer close(left)

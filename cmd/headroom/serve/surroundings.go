@@ -53,6 +53,9 @@ type actsWith struct {
 	state  func() *scaler.State
 	done   func(gate.Outcome) // is told what was done to pods
 	told   func(gate.Result)  // and whether pods could be told their condition
+	// ungoverned is told how many pods wait at the gate, by namespace, that no policy
+	// governs.
+	ungoverned func(map[string]int)
 }
 
 // look says what surrounds the service. It does no I/O but reading files.
