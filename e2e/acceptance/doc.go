@@ -6,4 +6,8 @@
 // server and queues of its own. Those that take Headroom or the API server away run
 // first, one after the other; the others run together. With HEADROOM_E2E_KEEP set
 // to anything, logs stay, in a directory that is named at the end.
+//
+// HEADROOM_E2E_KILLS, HEADROOM_E2E_PAUSES and HEADROOM_E2E_ROLLOUTS make the tests of
+// leaders and rollouts longer than they are by default: see make e2e-kills and make
+// e2e-rollouts.
 package acceptance

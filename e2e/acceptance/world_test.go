@@ -38,8 +38,8 @@ type world struct {
 	*cluster.Cluster
 	dir      string
 	program  string // headroom
+	workers  string
 	node     *node.Node
-	network  net.Listener // keeps others off our pods' addresses
 	aws      *fakeaws.Server
 	queues   *sqs.Client
 	headroom *installation
@@ -48,6 +48,7 @@ type world struct {
 	refusals map[string]int // of workers, by namespace
 	sites    int
 	outages  []outage
+	networks []net.Listener // keep others off our pods' addresses
 }
 
 // outage is a time in which the API server was away or had just come back.
@@ -82,7 +83,7 @@ func (w *world) start(ctx context.Context) error {
 	if w.program, err = binaries.Program(ctx, os.Stderr, "github.com/keda-headroom/headroom/cmd/headroom"); err != nil {
 		return err
 	}
-	workers, err := binaries.Program(ctx, os.Stderr, "github.com/keda-headroom/headroom/e2e/cmd/worker")
+	w.workers, err = binaries.Program(ctx, os.Stderr, "github.com/keda-headroom/headroom/e2e/cmd/worker")
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (w *world) start(ctx context.Context) error {
 				Env:    []string{"AWS_ACCESS_KEY_ID=headroom", "AWS_SECRET_ACCESS_KEY=local", "AWS_REGION=" + region},
 				Listen: map[string]string{"--grpc-address": ":6000", "--http-address": ":8080"},
 			},
-			workerImage: {Path: workers, ReportsReady: true, Line: w.heard},
+			workerImage: w.workerProgram(),
 		},
 	}); err != nil {
 		return err
@@ -123,13 +124,21 @@ func (w *world) addresses() (*node.Addresses, error) {
 	const first, last = 3, 9 // other tests' nodes have those above
 	var errs []error
 	for n := first; n <= last; n++ {
-		var err error
-		if w.network, err = net.Listen("tcp", fmt.Sprintf("127.%d.255.1:6000", n)); err == nil {
+		network, err := net.Listen("tcp", fmt.Sprintf("127.%d.255.1:6000", n))
+		if err == nil {
+			w.mu.Lock()
+			w.networks = append(w.networks, network)
+			w.mu.Unlock()
 			return node.Loopback(n)
 		}
 		errs = append(errs, err)
 	}
 	return nil, fmt.Errorf("a network for pods: %w", errors.Join(errs...))
+}
+
+// workerProgram is what runs for the workers' image.
+func (w *world) workerProgram() node.Program {
+	return node.Program{Path: w.workers, ReportsReady: true, Line: w.heard}
 }
 
 // heard notes what a worker writes.
@@ -192,8 +201,8 @@ func (w *world) close() error {
 	if w.aws != nil {
 		w.aws.Close()
 	}
-	if w.network != nil {
-		errs = append(errs, w.network.Close())
+	for _, network := range w.networks {
+		errs = append(errs, network.Close())
 	}
 	if kept := os.Getenv("HEADROOM_E2E_KEEP"); kept == "" {
 		errs = append(errs, os.RemoveAll(w.dir))
