@@ -154,7 +154,8 @@ func (f *fleet) remember(now time.Time, p WorkloadPlan) WorkloadMemory {
 		grants := map[metrics.ID]int{}
 		for i, u := range f.uses {
 			for _, pd := range f.pods {
-				if _, issued := m.Admitted[pd.UID]; !pd.promised || issued {
+				// What is promised and about to be taken back is not carried.
+				if !pd.promised || slices.ContainsFunc(p.Admissions, func(a Admission) bool { return a.UID == pd.UID }) {
 					grants[u.Database] += pd.grants[i]
 				}
 			}

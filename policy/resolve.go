@@ -123,7 +123,7 @@ func (r *docResolver) addWorkloads(document Document) {
 		if w.PodSelector != nil {
 			workload.PodSelector = maps.Clone(w.PodSelector.MatchLabels)
 		}
-		if q := w.SQS; q != nil {
+		if q := w.SQS; q != nil && w.PodSelector == nil { // which asks for itself
 			workload.SQS = &SQS{
 				QueueURL: q.QueueURL, QueueName: q.QueueName, Region: q.Region, Endpoint: q.Endpoint,
 				MessagesPerPod: q.MessagesPerPod, IncludeDelayed: q.IncludeDelayed,

@@ -267,6 +267,9 @@ func TestWhatHasThePods(t *testing.T) {
 	}
 	set, _ = Resolve(documents)
 	i := slices.IndexFunc(set.Workloads, func(w Workload) bool { return w.ID.Name == "migrations" })
+	if j := slices.IndexFunc(set.Workloads, func(w Workload) bool { return w.ID.Name == "all-migrations" }); set.Workloads[j].Queue() {
+		t.Error("a queue asks for pods that nobody scales")
+	}
 	if diff := cmp.Diff(map[string]string{"app": "migrations", "app.kubernetes.io/part-of": "", "Tier": "1.5"}, set.Workloads[i].PodSelector); diff != "" {
 		t.Error(diff)
 	}

@@ -8,7 +8,7 @@ import (
 // standbyConnection is how long a connection may stay open where another Headroom
 // leads. A client that came before the leader's pod was the published one would
 // stay for as long as connections may be used.
-const standbyConnection = 5 * time.Second
+const standbyConnection = 2 * time.Second
 
 // brief closes connections that are standbyConnection old while standby says that
 // another Headroom has to be asked.

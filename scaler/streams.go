@@ -67,8 +67,9 @@ func (s *Service) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerSt
 	}
 }
 
-// standbyStream is how long a stream stays open where another Headroom leads.
-const standbyStream = 2 * time.Second
+// standbyStream is how long a stream stays open where another Headroom leads: less
+// than its connection.
+const standbyStream = time.Second
 
 // ended returns a timer for when the stream has to end because its connection is
 // due to be replaced, or because it is the wrong one. It never fires on one that

@@ -103,7 +103,8 @@ type asked struct {
 }
 
 // listen asks for a target again and again, as KEDA does, until what it returns is
-// called. A connection that is lost is soon made anew.
+// called, and then until the next answer. A connection that is lost is soon made
+// anew.
 func (s *site) listen(workload string, want float64) (stop func() asked) {
 	s.t.Helper()
 	connection, err := grpc.NewClient(s.headroom.address(), grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -113,7 +114,9 @@ func (s *site) listen(workload string, want float64) (stop func() asked) {
 	}
 	s.t.Cleanup(func() { _ = connection.Close() })
 	client := pb.NewExternalScalerClient(connection)
+	s.answers(client, workload, want)
 	ctx, cancel := context.WithCancel(context.Background())
+	enough := make(chan struct{})
 	var a asked
 	var asking sync.WaitGroup
 	asking.Go(func() {
@@ -128,6 +131,11 @@ func (s *site) listen(workload string, want float64) (stop func() asked) {
 				if target != want {
 					a.wrong = append(a.wrong, fmt.Errorf("the target was %v, want %v", target, want))
 				}
+				select {
+				case <-enough:
+					return
+				default:
+				}
 			}
 			select {
 			case <-again.C:
@@ -138,8 +146,11 @@ func (s *site) listen(workload string, want float64) (stop func() asked) {
 		}
 	})
 	stop = sync.OnceValue(func() asked {
-		cancel()
+		close(enough)
+		late := time.AfterFunc(patience, cancel)
+		defer late.Stop()
 		asking.Wait()
+		cancel()
 		return a
 	})
 	s.t.Cleanup(func() { stop() })

@@ -101,3 +101,56 @@ func TestAGrantInATemplateIsRefusedInWords(t *testing.T) {
 		return false, nil
 	})
 }
+
+// latecomer adds the label when pods are made, after the gate's own policy was asked.
+const latecomer = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: zz-latecomer}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    objectSelector: {matchLabels: {latecomer: "true"}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration:
+      expression: 'Object{metadata: Object.metadata{labels: {"keda-headroom.github.io/gate": "true"}}}'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: zz-latecomer}
+spec: {policyName: zz-latecomer}
+`
+
+// A pod that others opt in is gated, or refused: it doesn't start with the label and
+// without the gate.
+func TestALabelThatComesLate(t *testing.T) {
+	w := sharedWorld(t)
+	w.injects(t)
+	if err := w.Apply(t.Context(), []byte(latecomer)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Delete(context.WithoutCancel(t.Context()), []byte(latecomer)); err != nil {
+			t.Error(err)
+		}
+	})
+	w.wait(t, "the label to be added", func(ctx context.Context) (bool, error) {
+		late := pod("late", func(p *corev1.Pod) { p.Labels["latecomer"] = "true" })
+		made, err := w.admin.CoreV1().Pods("shop").Create(ctx, late, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case is(err, metav1.StatusReasonInvalid) && strings.Contains(err.Error(), "found none: nothing has added it"):
+			t.Log("refused")
+			return true, nil
+		case err != nil || made.Labels[optIn] == "":
+			return false, err
+		}
+		t.Logf("gated by %q", gates(made))
+		if gates(made) != gate {
+			t.Errorf("expected the gate, found %q", gates(made))
+		}
+		return true, nil
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -84,10 +85,7 @@ func TestStrangersDontRelease(t *testing.T) {
 }
 
 // is reports whether a request was refused for a reason.
-func is(err error, reason metav1.StatusReason) bool {
-	status, ok := err.(interface{ Status() metav1.Status }) //nolint:errorlint // clients return it as it is
-	return ok && status.Status().Reason == reason
-}
+func is(err error, reason metav1.StatusReason) bool { return apierrors.ReasonForError(err) == reason }
 
 func TestStrangersDoWhatIsTheirs(t *testing.T) {
 	w := sharedWorld(t)

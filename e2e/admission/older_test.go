@@ -14,7 +14,7 @@ import (
 )
 
 // older is the oldest version that the control plane can behave as.
-const older = "1.34"
+const older = "1.33"
 
 // Where the API server can't add the gate, the template carries it, and a label alone
 // is not taken for one.

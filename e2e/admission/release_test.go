@@ -31,20 +31,24 @@ data:
       databaseRefs: [{name: orders-db, namespace: platform, user: worker, connectionsPerPod: 5}]
 `
 
-// release runs headroom release with the rights of an account.
+// release runs headroom release with the rights of an account in its namespace, or
+// for "" with those of the administrator in all.
 func (w world) release(t *testing.T, o release.Options, account string) (release.Report, error) {
 	t.Helper()
-	namespace, name, _ := strings.Cut(account, "/")
-	path, err := w.ServiceAccountKubeconfig(t.Context(), namespace, name)
-	if err != nil {
-		t.Fatal(err)
+	in := kubeflags.Flags{Kubeconfig: w.AdminKubeconfig(), AllNamespaces: true}
+	if namespace, name, given := strings.Cut(account, "/"); given {
+		path, err := w.ServiceAccountKubeconfig(t.Context(), namespace, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = kubeflags.Flags{Kubeconfig: path}
 	}
 	var out bytes.Buffer
-	o.Cluster, o.Output, o.Out = kubeflags.Flags{Kubeconfig: path}, "json", &out
+	o.Cluster, o.Output, o.Out = in, "json", &out
 	if err := o.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	err = release.Run(t.Context(), o)
+	err := release.Run(t.Context(), o)
 	var report release.Report
 	if parsed := json.Unmarshal(out.Bytes(), &report); parsed != nil {
 		t.Fatalf("%v, %v in %q", err, parsed, out.String())

@@ -20,6 +20,7 @@ type check struct {
 	overtaken  int
 	evictions  int
 	moved      time.Time // when replicas or gates last changed
+	rolled     time.Time // when a rollout was last under way
 }
 
 func (c *check) fail(format string, args ...any) {
@@ -29,6 +30,9 @@ func (c *check) fail(format string, args ...any) {
 // apply lets patches and writes whose time has come take effect, and checks each.
 func (c *check) apply() {
 	w := c.w
+	if c.rolling() {
+		c.rolled = w.now
+	}
 	left := w.network[:0]
 	for _, p := range w.network {
 		if w.now.Before(p.at) || w.now.Before(w.apiAway) {
@@ -108,16 +112,22 @@ func (c *check) admit(d *workload, p *simPod, x patch) {
 	// Pods that hold more than they declare are replaced by connections, not by
 	// number.
 	b := x.basis
-	if h := c.w.leader(); !b.good[x.fleet] && h != nil && h.basis != nil && h.basis.at.After(b.at) {
-		b = h.basis // what comes true late was counted by whoever knows more now
-	}
-	if !b.good[x.fleet] && passed > max(b.carried[x.fleet], x.basis.carried[x.fleet]) && d.Opens == d.Declared {
-		c.fail("%s admitted as pod %d of fleet %d, with no good reading beyond %d", p.uid, passed, x.fleet, b.carried[x.fleet])
+	if b.good[x.fleet] {
+		if c.knowable() {
+			c.fits(fmt.Sprintf("admission of %s", p.uid), b, func(*workload) int { return 0 })
+		}
 		return
 	}
-	if b.good[x.fleet] && c.knowable() {
-		c.fits(fmt.Sprintf("admission of %s", p.uid), b, func(d *workload) int { return 0 })
+	if passed <= b.carried[x.fleet] || d.Opens != d.Declared {
+		return
 	}
+	// What comes true late was counted by whoever knows more now.
+	if h := c.w.leader(); h != nil && h.basis != nil && h.basis.at.After(b.at) {
+		if passed <= h.basis.carried[x.fleet] || h.basis.good[x.fleet] && (!c.knowable() || c.misfit("", h.basis, func(*workload) int { return 0 }) == "") {
+			return
+		}
+	}
+	c.fail("%s admitted as pod %d of fleet %d, with no good reading beyond %d", p.uid, passed, x.fleet, b.carried[x.fleet])
 }
 
 // raised checks that replicas that the HPA adds fit when all of them are there,
@@ -247,7 +257,7 @@ func (c *check) settled() {
 		first += podsFor(d, max(1, d.Min)) * d.Opens
 		exact = exact && d.Opens == d.Declared && d.ToleranceMil == 0
 	}
-	if first > room || !exact || w.full() || c.rolling() {
+	if first > room || !exact || w.full() || w.now.Sub(c.rolled) < w.s.Calm {
 		return
 	}
 	if w.now.Sub(w.turnedAway) < w.s.Calm {

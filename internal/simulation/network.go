@@ -49,9 +49,9 @@ func (h *headroom) send(plan policy.Plan) {
 			if err != nil {
 				continue // the gate's hands leave it out, too: nothing could take it back
 			}
-			if h.request(patch{fleet: i, uid: a.UID, version: a.Version, admission: a, basis: h.basis}) {
-				h.issued[a.UID] = version
-			}
+			// Whether it goes out is not known to whoever plans.
+			h.issued[a.UID] = version
+			h.request(patch{fleet: i, uid: a.UID, version: a.Version, admission: a, basis: h.basis})
 		}
 	}
 	for uid, until := range h.underWay {
@@ -63,10 +63,10 @@ func (h *headroom) send(plan policy.Plan) {
 
 // request sends one write off, if the lease is fresh at that moment and nothing else
 // is under way for the pod.
-func (h *headroom) request(p patch) bool {
+func (h *headroom) request(p patch) {
 	w := h.w
 	if w.now.Before(h.underWay[p.uid]) || !h.fresh(w.now) || p.basis == nil && p.admission != nil {
-		return false
+		return
 	}
 	takes := time.Duration(w.rand.Int64N(int64(w.s.PatchTakes) + 1))
 	if w.rand.Float64() < w.s.PatchLate {
@@ -76,10 +76,9 @@ func (h *headroom) request(p patch) bool {
 	p.at = w.now.Add(takes)
 	h.underWay[p.uid] = w.now.Add(min(takes, requestTimeout))
 	if w.rand.Float64() < w.s.PatchFails {
-		return true // it never arrives, and nobody can tell
+		return // it never arrives, and nobody can tell
 	}
 	w.network = append(w.network, p)
-	return true
 }
 
 // stop stops a process in the middle of everything, if that is due. What it had

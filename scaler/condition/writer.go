@@ -88,7 +88,7 @@ func (w *Writer) Run(ctx context.Context) {
 	for {
 		state := w.options.State()
 		wait := look
-		if next, any := w.next(state, time.Now()); any {
+		if next, found := w.next(state, time.Now()); found {
 			if reserved := w.limiter.Reserve(); reserved.Delay() > 0 {
 				wait = reserved.Delay()
 				reserved.Cancel()

@@ -116,7 +116,7 @@ func (a *Actor) Run(ctx context.Context) {
 		})
 		now := time.Now()
 		a.journal.flush(now, false)
-		if due, any := a.journal.due(now); any {
+		if due, waits := a.journal.due(now); waits {
 			wait = min(wait, due)
 		}
 		again := time.NewTimer(wait)

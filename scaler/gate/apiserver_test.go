@@ -3,6 +3,7 @@ package gate
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -99,7 +100,8 @@ func (s *apiserver) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Unlock()
 	if before != nil {
 		if err := before(r, parts[0]); err != nil {
-			if answer, ok := err.(*refusal); ok {
+			var answer *refusal
+			if errors.As(err, &answer) {
 				return respond(r, int(answer.Code), answer.Status), nil
 			}
 			return nil, err

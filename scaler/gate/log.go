@@ -83,13 +83,13 @@ func (j *journal) note(o Outcome) {
 
 // due is how long the oldest batch is yet to wait, false where there is none.
 func (j *journal) due(now time.Time) (time.Duration, bool) {
-	wait, any := time.Duration(0), false
+	wait, waits := time.Duration(0), false
 	for _, b := range j.batches {
-		if left := b.since.Add(batchFor).Sub(now); !any || left < wait {
-			wait, any = left, true
+		if left := b.since.Add(batchFor).Sub(now); !waits || left < wait {
+			wait, waits = left, true
 		}
 	}
-	return max(0, wait), any
+	return max(0, wait), waits
 }
 
 // flush writes the batches that have waited long enough, or all of them.

@@ -46,14 +46,14 @@ func TestWhatIsLogged(t *testing.T) {
 	j.note(outcome(Stamp, "d", Done, "", 0))
 	j.flush(start.Add(900*time.Millisecond), false)
 	said("within the second", "")
-	if due, any := j.due(start.Add(900 * time.Millisecond)); !any || due != 100*time.Millisecond {
-		t.Errorf("due in %s, %v", due, any)
+	if due, waits := j.due(start.Add(900 * time.Millisecond)); !waits || due != 100*time.Millisecond {
+		t.Errorf("due in %s, %v", due, waits)
 	}
 	j.flush(start.Add(time.Second), false)
 	said("after it", `level=INFO msg="pods admitted" workload=shop/order-workers pods=2 first=a sentence="10 fit"`)
 	j.flush(start.Add(time.Second), true)
 	said("at the end", `level=INFO msg="pods admitted" workload=shop/invoice-workers pods=1 first=c sentence="10 fit"`)
-	if _, any := j.due(start); any {
+	if _, waits := j.due(start); waits {
 		t.Error("something is left")
 	}
 
