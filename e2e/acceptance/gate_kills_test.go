@@ -66,6 +66,7 @@ func TestTwoMindsNeverPromiseTheSame(t *testing.T) {
 			s.strike("kill", 0, (*process.Process).Kill)
 		} else {
 			s.strike("pause", 2*shortLease, func(p *process.Process) {
+				s.awaitAdmission("orders")
 				if err := p.Pause(); err != nil {
 					t.Error(err)
 				}
@@ -87,6 +88,19 @@ func TestTwoMindsNeverPromiseTheSame(t *testing.T) {
 		return p.Holding == gateCapacity && len(p.Stamps) == 0 && len(p.Admissions) == 0
 	})
 	s.nobodyRefused(budget)
+}
+
+// awaitAdmission returns as soon as the leader says that it has decided to let a pod
+// through: that is on its way, then, or about to be.
+func (s *site) awaitAdmission(workload string) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for late := time.Now().Add(patience); time.Now().Before(late); <-ticker.C {
+		if p, err := s.plan(context.Background(), workload); err == nil && len(p.Admissions) > 0 {
+			return
+		}
+	}
+	s.t.Errorf("nobody was let through for %s", patience)
 }
 
 // times is a number in the environment.
