@@ -69,9 +69,9 @@ func TestObservingLetsEverybodyThrough(t *testing.T) {
 	s.neverGated()
 }
 
-// TestOptingOutLeavesNobodyAtTheGate deletes the policy of a fleet while pods wait, and
+// TestDeletingEverythingLeavesNobodyAtTheGate deletes the policy of a fleet while pods wait, and
 // then its ScaledObject: nobody names the workload any more.
-func TestOptingOutLeavesNobodyAtTheGate(t *testing.T) {
+func TestDeletingEverythingLeavesNobodyAtTheGate(t *testing.T) {
 	t.Parallel()
 	s := newGateSite(t)
 	s.waiting()
