@@ -64,7 +64,7 @@ type docDatabase struct {
 	Name string `field:"name,required" text:"name"`
 	// The server is PostgreSQL, or speaks its protocol and has its catalogs.
 	PostgreSQL *docPostgreSQL `field:"postgresql,one=engine"`
-	// Connections that are always left free, on each limit (the server's, a role's, a database's): a count, or a percentage of the limit, rounded up.
+	// Connections that are always left free, on the server's limit and on a database's, not on a role's, which is the workers' own: a count, or a percentage of the limit, rounded up.
 	Reserve intorpercent.Value `field:"reserve" between:"0,1000000" percent:"90"`
 	// How far back the most connections that others held are remembered and kept free. At least pollInterval.
 	OthersWindow time.Duration `field:"othersWindow" between:"1s,24h"`

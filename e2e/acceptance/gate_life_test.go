@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/keda-headroom/headroom/e2e/cluster"
-	"github.com/keda-headroom/headroom/internal/inventory"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -65,25 +64,6 @@ func TestObservingLetsEverybodyThrough(t *testing.T) {
 	s := newGateSite(t)
 	f := s.waiting()
 	s.policy("policy", gatePolicy(f.governed("Observe")))
-	s.passed("orders", gateCapacity+2)
-	s.neverGated()
-}
-
-// TestDeletingEverythingLeavesNobodyAtTheGate deletes the policy of a fleet while pods wait, and
-// then its ScaledObject: nobody names the workload any more.
-func TestDeletingEverythingLeavesNobodyAtTheGate(t *testing.T) {
-	t.Parallel()
-	s := newGateSite(t)
-	s.waiting()
-	if err := s.Client().CoreV1().ConfigMaps(s.namespace).Delete(t.Context(), "policy", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	s.planned("orders", "frozen, as its trigger still names it", func(p policy.WorkloadPlan) bool {
-		return p.Reason == policy.PolicyInvalid && p.Holding == gateCapacity
-	})
-	if err := s.Dynamic().Resource(inventory.ScaledObjects).Namespace(s.namespace).Delete(t.Context(), "orders", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
 	s.passed("orders", gateCapacity+2)
 	s.neverGated()
 }

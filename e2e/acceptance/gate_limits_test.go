@@ -62,12 +62,13 @@ func TestTwoNamesOfOneServerAreOneBudget(t *testing.T) {
 	s.nobodyRefused(gateCapacity * perPod)
 }
 
-// TestTheLimitOfARoleHolds gives the workers' role less than the server has.
+// TestTheLimitOfARoleHolds gives the workers' role less than the server has. Nothing of
+// that is kept free for others, who have no use for it.
 func TestTheLimitOfARoleHolds(t *testing.T) {
 	t.Parallel()
 	s := newGateSite(t)
 	const pods = 3
-	pgtest.Exec(t, s.database, fmt.Sprintf("ALTER ROLE worker CONNECTION LIMIT %d", pods*perPod+gateReserve))
+	pgtest.Exec(t, s.database, fmt.Sprintf("ALTER ROLE worker CONNECTION LIMIT %d", pods*perPod+perPod-1))
 	f := &gatedFleet{fleet: s.start(&fleet{name: "orders", min: 20, max: 100})}
 	s.policy("policy", gatePolicy(f.governed("Gate")))
 	s.deployGated(f)
