@@ -51,7 +51,8 @@ test-manifests: ## Build manifests, play alerts, hold dashboard, permissions and
 	go -C manifests/tests test -timeout 20m ./...
 
 .PHONY: simulation
-simulation: ## Play 10,000 random schedules, and those again with mistakes seeded into the decision
+simulation: ## Play 10,000 random schedules, and those again with mistakes seeded into the decision; hold decisions to their invariants
+	go test -timeout 20m ./policy
 	GOGC=400 go test -timeout 20m -count=1 -v -run 'TestClosedLoop|TestFaults' ./internal/simulation
 
 # A real control plane, KEDA, PostgreSQL and workers, as child processes.

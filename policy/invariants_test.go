@@ -19,9 +19,10 @@ import (
 // about is drawn by drawPast: a few decisions in a world where anything happens.
 
 // often checks a property ten times as often as usual: what it takes to find a
-// mistake in a decision is several coincidences, and a decision is fast.
+// mistake in a decision is several coincidences, and a decision is fast. Under the
+// race detector it is not, and nothing in this package runs beside anything.
 func often(t *testing.T, property func(*rapid.T)) {
-	for range 10 {
+	for range unlessRace(10, 1) {
 		if rapid.Check(t, property); t.Failed() {
 			return
 		}

@@ -36,6 +36,10 @@ type workloadWorld struct {
 	lastFleet metrics.Reading[metrics.Fleet]
 }
 
+// term is the one in which Headroom leads all through a test. Pods that wait at the
+// gate carry it.
+const term = "test"
+
 // Why a reading is unknown that no step gave.
 const notGiven = "the test does not give it"
 
@@ -91,6 +95,7 @@ func (w *world) give(g *given) {
 // snapshot takes every reading that can be taken now.
 func (w *world) snapshot(now time.Time) policy.Snapshot {
 	s := policy.Snapshot{
+		Epoch:     term,
 		Databases: map[metrics.ID]metrics.Reading[metrics.Database]{},
 		Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{},
 		Fleets:    map[metrics.ID]metrics.Reading[metrics.Fleet]{},
@@ -147,6 +152,9 @@ func (w *workloadWorld) fleet(id metrics.ID, now time.Time) metrics.Fleet {
 			pod := metrics.Pod{
 				UID: fmt.Sprintf("%s/%s@%s", id.Namespace, name, w.born[name].Format(time.RFC3339)), Name: name, Address: address(id, i, j), CreatedAt: w.born[name],
 				Revision: group.Revision, Ready: !group.NotReady && !group.Gated, Gated: group.Gated, Terminating: group.Terminating, Finished: group.Finished,
+			}
+			if pod.Gated {
+				pod.Epoch = term
 			}
 			if !group.Terminating && !group.Finished {
 				f.StatusReplicas++
