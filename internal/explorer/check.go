@@ -1,6 +1,10 @@
 package explorer
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/keda-headroom/headroom/scaler/gate"
+)
 
 // basis is what could be known when a plan was made, and renews what the world
 // remembers of that leader.
@@ -18,7 +22,7 @@ func (w *world) basis(s *state, p *leader, d *decision, q *question) basis {
 		return b
 	}
 	for i := range p.carried {
-		now := w.granted(s, d, q, i)
+		now := w.granted(s, d, q, i, b.good)
 		switch {
 		case b.good:
 			p.carried[i] = now
@@ -45,8 +49,8 @@ func accept(past []accepted, now int32, r sample) []accepted {
 }
 
 // granted is what a workload's pods may hold, as far as could be known or was the
-// case, with what the plan adds.
-func (w *world) granted(s *state, d *decision, q *question, workload int) uint8 {
+// case, with what the plan adds if that counts.
+func (w *world) granted(s *state, d *decision, q *question, workload int, adds bool) uint8 {
 	total := uint8(0)
 	for i, seed := range w.scene.Pods {
 		if seed.Workload != workload {
@@ -65,7 +69,7 @@ func (w *world) granted(s *state, d *decision, q *question, workload int) uint8 
 			}
 		}
 		for _, x := range d.writes {
-			if int(x.pod) == i {
+			if adds && int(x.pod) == i {
 				most = max(most, x.grant)
 			}
 		}
@@ -122,5 +126,57 @@ func (w *world) check(s *state, m message) string {
 	return ""
 }
 
-// order checks that no plan lets a pod pass that others come before.
-func (w *world) order(*state, *decision, *question) string { return "" }
+// order checks that a slot that is released for a pod waits for it: no plan lets a
+// pod pass while one of a workload with a higher priority waits, once each has a pod.
+func (w *world) order(s *state, d *decision, q *question) string {
+	e := &w.scene.Editions[q.edition]
+	passes := func(i int) bool {
+		for _, x := range d.writes {
+			if int(x.pod) == i && x.kind == gate.Admit {
+				return true
+			}
+		}
+		return false
+	}
+	waits := func(i int) bool {
+		o := &q.view[i]
+		return o.present && o.gated && !o.otherGates && o.epoch == q.term
+	}
+	stays := w.scene.Reserve + int(q.reading.others) // what is not leaving
+	for i := range q.view {
+		if o := &q.view[i]; o.present && !o.gated && !o.terminating {
+			stays += int(o.grant)
+		}
+	}
+	for first, a := range w.scene.Pods {
+		if !waits(first) || passes(first) || stays+e.PerPod[a.Workload] > w.scene.Limit {
+			continue
+		}
+		for second, b := range w.scene.Pods {
+			if e.Priority[a.Workload] > e.Priority[b.Workload] && waits(second) && passes(second) && w.has(q, b.Workload) && s.pods[second].gated && !s.underWay(second) {
+				return fmt.Sprintf("%s is let through while %s waits, which comes first", w.scene.podName(second), w.scene.podName(first))
+			}
+		}
+	}
+	return ""
+}
+
+// has reports whether a workload has a pod past the gate.
+func (w *world) has(q *question, workload int) bool {
+	for i, seed := range w.scene.Pods {
+		if o := &q.view[i]; seed.Workload == workload && o.present && !o.gated && !o.terminating {
+			return true
+		}
+	}
+	return false
+}
+
+// underWay reports whether a write to a pod is on its way already.
+func (s *state) underWay(pod int) bool {
+	for _, m := range s.network {
+		if int(m.pod) == pod {
+			return true
+		}
+	}
+	return false
+}

@@ -143,7 +143,11 @@ func (w *world) moves(s *state, out []Move) []Move {
 	for l := range uint8(leaders) {
 		p := &s.leaders[l]
 		if p.term > 0 {
-			for k := range p.behind + 1 {
+			behind := p.behind
+			if s.holder != l {
+				behind = 0
+			}
+			for k := range behind + 1 {
 				add(Move{Kind: Act, Leader: l, Behind: k})
 				if p.flying.known {
 					add(Move{Kind: ActNew, Leader: l, Behind: k})
@@ -341,8 +345,8 @@ func (w *world) acquire(s *state, m Move) {
 func (s *state) question(l uint8) question {
 	p := &s.leaders[l]
 	behind := p.behind
-	if s.holder != l { // a leader that was, which sees nothing any more
-		behind = uint8(len(s.events))
+	if s.holder != l { // a leader that was, and that still acts: it sees everything
+		behind = 0
 	}
 	return question{now: s.now, ledger: p.ledger, view: s.view(behind), reading: p.reading, edition: p.edition, term: p.term, leads: p.believes}
 }
@@ -358,6 +362,7 @@ func (w *world) act(s *state, l uint8) (*state, string) {
 	s.memory, s.recalled = d.memory, p.accepted
 	b := w.basis(s, p, d, &q)
 	p.ledger = d.ledger
+	problem := w.order(s, d, &q)
 	for _, x := range d.writes {
 		m := message{request: x.requests, pod: x.pod, from: l, term: p.term}
 		if x.kind == gate.Admit {
@@ -367,7 +372,7 @@ func (w *world) act(s *state, l uint8) (*state, string) {
 		}
 		s.send(m, w.scene.Flying)
 	}
-	return s, w.order(s, d, &q)
+	return s, problem
 }
 
 // land lets a write come true, if it still can.

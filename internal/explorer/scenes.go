@@ -27,7 +27,7 @@ func Scenes(small bool) []Scene {
 	}
 	scene := func(name, about string, pods []Seed, more map[Kind]int) Scene {
 		return Scene{Name: name, About: about, Limit: 4, Reserve: 1, Others: 1, Editions: []Edition{gated(1, 2)}, Pods: pods, Moves: always(more),
-			Behind: deep(2, 3), Flying: deep(4, 6), Depth: deep(12, 40), States: deep(25_000, 3_000_000)}
+			Behind: 3, Flying: deep(4, 6), Depth: 40, States: deep(12_000, 3_000_000)}
 	}
 	// Two connections are for workers; pods of a need one, and those of b two.
 	waiting := []Seed{{}, {}, {Workload: 1}}
@@ -38,6 +38,14 @@ func Scenes(small bool) []Scene {
 		map[Kind]int{Acquire: 2, Crash: 1})
 	late := scene("late", "patches that land in a later term, beside pods that appear", append(fenced, Seed{Absent: true}),
 		map[Kind]int{Acquire: 1, Create: 1, Delete: 1})
+	// The second workload comes first in the second edition, so that another leader
+	// has other pods in mind.
+	turned := gated(1, 2)
+	turned.Priority[1] = 10
+	for _, s := range []*Scene{&takeover, &late} {
+		s.Editions = append(s.Editions, turned)
+		s.Moves[Edit] = 1
+	}
 	ghosts := scene("ghosts", "pods that are deleted, by force or with connections left, and pods that take their place", running,
 		map[Kind]int{Delete: 2, Force: 1, EndOpen: 1, Create: 1, Ready: 2})
 	restart := scene("restart", "containers that restart and hold two pools, before and after another leader", running,
@@ -59,6 +67,11 @@ func Scenes(small bool) []Scene {
 	shed := scene("shed", "running pods that are given up for others", []Seed{{Running: 1, Fenced: true}, {Running: 1, Fenced: true}, {Workload: 1, Fenced: true}, {Absent: true}},
 		map[Kind]int{Spike: 1, Calm: 1, Create: 1, Ready: 0, Acquire: 1})
 	shed.Spike, shed.Editions[0].Shedding = 2, true
+	large := scene("large", "a large pod that waits for what is leaving, and small ones behind it",
+		[]Seed{{Running: 2, Fenced: true}, {Fenced: true}, {Workload: 1, Running: 1, Fenced: true}, {Workload: 1, Fenced: true}},
+		map[Kind]int{Delete: 1, EndOpen: 1, Acquire: 1})
+	large.Limit, large.Editions = 6, []Edition{gated(2, 1)}
+	large.Editions[0].Priority[0] = 10
 	all := scene("everything", "every kind of move", append(running, Seed{Workload: 1, Absent: true})[:maxPods], nil)
 	for k := range moveKinds {
 		if _, ok := all.Moves[k]; !ok || k == Ready {
@@ -66,5 +79,5 @@ func Scenes(small bool) []Scene {
 		}
 	}
 	all.Spike, all.Editions = 2, []Edition{gated(1, 2), gated(2, 1)}
-	return []Scene{takeover, late, ghosts, restart, edit, modes, spike, stale, names, login, gates, shed, all}
+	return []Scene{takeover, late, ghosts, restart, edit, modes, spike, stale, names, login, gates, shed, large, all}
 }

@@ -1,6 +1,7 @@
 package explorer
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -137,4 +138,13 @@ func (w *world) shrink(path []Move, problem string) ([]Move, string) {
 		}
 	}
 	return path, problem
+}
+
+// String says it in one line.
+func (w Walks) String() string {
+	out := fmt.Sprintf("%-12s %d walks from seed %d, %d moves, %d admissions checked, in %s", w.Scene, w.Count, w.Seed, w.Moves, w.Admissions, w.Took.Round(10*time.Millisecond))
+	if w.Broken != "" {
+		out += ": BROKEN: " + w.Broken
+	}
+	return out
 }
