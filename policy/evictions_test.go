@@ -11,7 +11,7 @@ import (
 // TestNothingIsDoneWithoutATerm: who does not lead lets nobody through, writes on no
 // pod and takes none away.
 func TestNothingIsDoneWithoutATerm(t *testing.T) {
-	often(t, func(t *rapid.T) {
+	rapid.Check(t, func(t *rapid.T) {
 		u := drawPast(t, 3)
 		u.snapshot.Epoch = ""
 		plan, _ := Decide(u.now, u.group, u.snapshot, u.ledger)
@@ -138,7 +138,7 @@ func TestShedsNoMoreThanItHasTo(t *testing.T) {
 // back, as far as the floors allow, and then nothing more goes.
 func TestSheddingComesToAnEnd(t *testing.T) {
 	db := metrics.ID{Namespace: "data", Name: "name-0"}
-	often(t, func(t *rapid.T) {
+	rapid.Check(t, func(t *rapid.T) {
 		u := drawUniverse(t, 2)
 		for i := range u.group.Workloads {
 			u.group.Workloads[i].Shedding = Shedding{Enabled: true}

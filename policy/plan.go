@@ -127,9 +127,9 @@ type WorkloadPlan struct {
 type DemandPlan struct {
 	Known    bool `json:"known"`
 	NoQueue  bool `json:"noQueue,omitempty"` // the workload has none
-	Backlog  int  `json:"backlog"`  // by messages per pod, before any bound
-	Raw      int  `json:"raw"`      // inside the bounds
-	Smoothed int  `json:"smoothed"` // Raw, or an earlier and higher one still followed
+	Backlog  int  `json:"backlog"`           // by messages per pod, before any bound
+	Raw      int  `json:"raw"`               // inside the bounds
+	Smoothed int  `json:"smoothed"`          // Raw, or an earlier and higher one still followed
 }
 
 // Step is one rule's effect on the number of replicas.

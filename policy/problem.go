@@ -80,6 +80,7 @@ func (p Problem) String() string {
 		out.WriteString("warning: ")
 	case SeverityNote:
 		out.WriteString("note: ")
+	case SeverityError: // the usual thing, and not said
 	}
 	if p.Field != "" {
 		out.WriteString(p.Field + ": ")

@@ -41,6 +41,7 @@ func Held(in Input) bool {
 		return in.scaled() && !slices.ContainsFunc(Find(in), func(f Finding) bool { return f.Severity == policy.SeverityError })
 	case policy.Gate:
 		return Waits(in)
+	case policy.Observe:
 	}
 	return false
 }

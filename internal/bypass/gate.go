@@ -102,5 +102,6 @@ func (f *finder) ungoverned() {
 		f.add(GateUngoverned, policy.SeverityError, holder, path+".spec.schedulingGates", sentence, "remove the gate, or add a workload for them to a policy of this namespace")
 	case byLabel:
 		f.add(GateUngoverned, policy.SeverityError, holder, path+".metadata.labels["+GateLabel+"]", sentence, "remove the label, or add a workload for them to a policy of this namespace")
+	case never:
 	}
 }

@@ -72,9 +72,9 @@ var (
 // of pods is unknown or a server is full, what Target told, and a demand that
 // doesn't change. Rollouts and others' windows are told apart by seconds.
 var (
-	unread   = map[string]bool{"Fleet": true, "FleetKnown": true, "Last": true, "Told": true, "Demand": true, "Standstill": true}
-	carried  = map[string]bool{"Carried": true, "CarriedKnown": true, "CarriedGrants": true}
-	seldomly = map[string]bool{"PassedSeen": true, "GatedSince": true}
+	unread  = map[string]bool{"Fleet": true, "FleetKnown": true, "Last": true, "Told": true, "Demand": true, "Standstill": true}
+	carried = map[string]bool{"Carried": true, "CarriedKnown": true, "CarriedGrants": true}
+	rarely  = map[string]bool{"PassedSeen": true, "GatedSince": true}
 )
 
 func (e *encoder) time(t time.Time, coarse bool) {
@@ -112,7 +112,7 @@ func (e *encoder) structure(v reflect.Value) {
 		name := v.Type().Field(i).Name
 		switch {
 		case !e.exact && (unread[name] || e.steady && carried[name]):
-		case !e.exact && (seldomly[name] || name == "ReadySeen" && !e.byLogin):
+		case !e.exact && (rarely[name] || name == "ReadySeen" && !e.byLogin):
 			t, _ := v.Field(i).Interface().(time.Time)
 			e.time(t, true)
 		default:

@@ -11,7 +11,7 @@ import (
 	"github.com/keda-headroom/headroom/metrics"
 )
 
-// GateLabel, when its value is "true", has our gate put on a pod when it is created.
+// GateLabel has our gate put on a pod when it is created, where its value is "true".
 const GateLabel = ourPrefix + "gate"
 
 // gating reports whether pods of a template have our gate.

@@ -194,7 +194,7 @@ func (l *Leader) Run(ctx context.Context) error {
 			return lost
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end that was asked for, and what broke off by it
 		}
 		if err != nil {
 			return err

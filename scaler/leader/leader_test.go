@@ -344,12 +344,12 @@ func TestNoTwoAtATime(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a schedule, which has to repeat
+				random := rand.New(rand.NewPCG(seed, 0)) // a schedule, which has to repeat
 				s := newAPIServer(t)
 				all := make([]*candidate, 3)
 				start := func(i int) {
 					all[i] = s.run(t, fmt.Sprintf("headroom-%d", i))
-					faults := rand.New(rand.NewPCG(seed, random.Uint64())) //nolint:gosec // as above
+					faults := rand.New(rand.NewPCG(seed, random.Uint64()))
 					all[i].network.set(func(n *network) { n.faults = faults })
 				}
 				for i := range all {
