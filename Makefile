@@ -51,9 +51,13 @@ test-manifests: ## Build manifests, play alerts, hold dashboard, permissions and
 	go -C manifests/tests test -timeout 20m ./...
 
 .PHONY: simulation
-simulation: ## Play 10,000 random schedules, and those again with mistakes seeded into the decision; hold decisions to their invariants
+simulation: ## Play random schedules, and those again with mistakes seeded into the decision; hold decisions to their invariants
 	go test -timeout 20m ./policy
 	GOGC=400 go test -timeout 20m -count=1 -v -run 'TestClosedLoop|TestFaults' ./internal/simulation
+
+.PHONY: schedules
+schedules: ## Play as many random schedules of the closed loop as you like: 16 ms of a processor for each (SCHEDULES=100000)
+	HEADROOM_SCHEDULES=$(or $(SCHEDULES),100000) GOGC=400 go test -timeout 24h -count=1 -v -run '^TestClosedLoop$$' ./internal/simulation
 
 # A real control plane, KEDA, PostgreSQL and workers, as child processes.
 .PHONY: e2e

@@ -19,7 +19,7 @@ var modes = []policy.Mode{policy.Gate, policy.Target, ""}
 func schedules(t *testing.T) uint64 {
 	text := os.Getenv("HEADROOM_SCHEDULES")
 	if text == "" {
-		return unlessRace(10_000, 100)
+		return unlessRace(2_000, 100)
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
