@@ -51,9 +51,14 @@ test-manifests: ## Build manifests, play alerts, hold dashboard, permissions and
 	go -C manifests/tests test -timeout 20m ./...
 
 .PHONY: simulation
-simulation: ## Play random schedules, and those again with mistakes seeded into the decision; hold decisions to their invariants
+simulation: ## Play random schedules and explore small worlds, and both again with mistakes seeded; hold decisions to their invariants
 	go test -timeout 20m ./policy
-	GOGC=400 go test -timeout 20m -count=1 -v -run 'TestClosedLoop|TestFaults' ./internal/simulation
+	GOGC=400 go test -timeout 60m -count=1 -v -run 'TestClosedLoop|TestFaults|TestExplore|TestWalk|TestGuards' ./internal/simulation ./internal/explorer
+
+# As far as memory goes: 3 million states of each scene, 6 GB at most, half an hour.
+.PHONY: explore
+explore: ## Explore each small world as far as 3 million states, then walk through it at random (SCENE=takeover SEED=1 WALKS=20000)
+	GOGC=200 go run ./internal/explorer/cmd --scene '$(SCENE)' --search --walks $(or $(WALKS),20000) --seed $(or $(SEED),1)
 
 .PHONY: schedules
 schedules: ## Play as many random schedules of the closed loop as you like: 16 ms of a processor for each (SCHEDULES=100000)

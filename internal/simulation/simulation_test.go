@@ -45,7 +45,7 @@ func TestClosedLoop(t *testing.T) {
 	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
-			for i := next.Add(1) - 1; i < count && bad.Load() < 40; i = next.Add(1) - 1 {
+			for i := next.Add(1) - 1; i < count && bad.Load() < 5; i = next.Add(1) - 1 {
 				seed := first + i
 				mode := modes[seed%uint64(len(modes))]
 				r := Run(Draw(seed, mode))

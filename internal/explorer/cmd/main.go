@@ -11,34 +11,41 @@ import (
 
 func main() {
 	scene := flag.String("scene", "", "explore only this one")
-	walks := flag.Int("walks", 0, "take so many random walks instead of searching")
-	length := flag.Int("length", 80, "of each walk")
+	search := flag.Bool("search", false, "try everything, the shortest paths first")
+	walks := flag.Int("walks", 0, "take so many random walks")
+	length := flag.Int("length", 80, "moves of each walk")
 	first := flag.Uint64("seed", 1, "of the first walk")
 	small := flag.Bool("small", false, "within the bounds of the tests")
 	flag.Parse()
-	broken := false
+
+	found, broken := false, false
+	show := func(s explorer.Scene, outcome fmt.Stringer, path []explorer.Move) {
+		fmt.Println(outcome)
+		if path != nil {
+			broken = true
+			fmt.Print(explorer.Story(s, path))
+		}
+	}
 	for _, s := range explorer.Scenes(*small) {
 		if *scene != "" && s.Name != *scene {
 			continue
 		}
-		if *walks > 0 {
-			w := explorer.Walk(s, *first, *walks, *length)
-			fmt.Printf("%s: %d walks, %d moves, %d admissions in %s\n", w.Scene, w.Count, w.Moves, w.Admissions, w.Took)
-			if w.Broken != "" {
-				broken = true
-				fmt.Println(w.Broken)
-				fmt.Print(explorer.Story(s, w.Path))
-			}
-			continue
+		found = true
+		fmt.Printf("%s: %s\n", s.Name, s.About)
+		if *search {
+			outcome := explorer.Search(s)
+			show(s, outcome, outcome.Path)
 		}
-		found := explorer.Search(s)
-		fmt.Println(found)
-		if found.Broken != "" {
-			broken = true
-			fmt.Print(explorer.Story(s, found.Path))
+		if *walks > 0 {
+			outcome := explorer.Walk(s, *first, *walks, *length)
+			show(s, outcome, outcome.Path)
 		}
 	}
-	if broken {
+	switch {
+	case !found:
+		fmt.Fprintf(os.Stderr, "expected a scene, found %q\n", *scene)
+		os.Exit(2)
+	case broken:
 		os.Exit(1)
 	}
 }
