@@ -60,6 +60,10 @@ simulation: ## Play random schedules and explore small worlds, and both again wi
 explore: ## Explore each small world as far as 3 million states, then walk through it at random (SCENE=takeover SEED=1 WALKS=20000)
 	GOGC=200 go run ./internal/explorer/cmd --scene '$(SCENE)' --search --walks $(or $(WALKS),20000) --seed $(or $(SEED),1)
 
+.PHONY: faults
+faults: ## Look for a schedule that shows each mistake that can be seeded into the decision: minutes for each
+	HEADROOM_FAULTS=all GOGC=400 go test -timeout 24h -count=1 -v -run '^TestFaults$$' ./internal/simulation
+
 .PHONY: schedules
 schedules: ## Play as many random schedules of the closed loop as you like: 16 ms of a processor for each (SCHEDULES=100000)
 	HEADROOM_SCHEDULES=$(or $(SCHEDULES),100000) GOGC=400 go test -timeout 24h -count=1 -v -run '^TestClosedLoop$$' ./internal/simulation

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/typed/core/v1"
+	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/keda-headroom/headroom/e2e/cluster"
@@ -47,7 +47,7 @@ var orders = metrics.ID{Namespace: namespace, Name: "order-workers"}
 // client is Headroom's own, with the permissions that are shipped.
 type world struct {
 	admin, client kubernetes.Interface
-	pods          v1.PodInterface
+	pods          typedv1.PodInterface
 }
 
 func newWorld(t *testing.T) world {

