@@ -68,11 +68,12 @@ faults: ## Look for a schedule that shows each mistake that can be seeded into t
 schedules: ## Play as many random schedules of the closed loop as you like: 16 ms of a processor for each (SCHEDULES=100000)
 	HEADROOM_SCHEDULES=$(or $(SCHEDULES),100000) GOGC=400 go test -timeout 24h -count=1 -v -run '^TestClosedLoop$$' ./internal/simulation
 
-# A real control plane, KEDA, PostgreSQL and workers, as child processes.
+# A real control plane, KEDA, PostgreSQL and workers, as child processes: one package
+# at a time, as each fills a small machine.
 .PHONY: e2e
 e2e: e2e-build ## Run the end-to-end tests (ARGS='-run TestKEDA -v ./cluster')
 	@.ci/install postgresql
-	go -C e2e test -count=1 -timeout 60m $(or $(ARGS),./...)
+	go -C e2e test -count=1 -p 1 -timeout 60m $(or $(ARGS),./...)
 
 # The leader is killed and paused twice in make e2e; this is for as often as you like.
 .PHONY: e2e-kills
