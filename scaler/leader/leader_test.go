@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -171,8 +173,12 @@ func TestAVanishedLeaderIsFollowedAfterTheLease(t *testing.T) {
 		a.network.set(func(n *network) { n.deaf = true })
 		began := time.Now()
 		<-b.Led()
-		if took := time.Since(began); took < 10*time.Second || took > 20*time.Second {
-			t.Errorf("the other one led after %s, want about the lease's 15 s", took)
+		// It may have seen the last renewal a look late, and see that the lease ran out
+		// another look late: client-go looks every RetryPeriod and up to JitterFactor more.
+		look := time.Duration(float64(DefaultRetryPeriod) * (1 + leaderelection.JitterFactor))
+		least, most := DefaultLeaseDuration-look, DefaultLeaseDuration+2*look
+		if took := time.Since(began); took < least || took > most {
+			t.Errorf("the other one led after %s, want %s to %s", took, least, most)
 		}
 		a.follows(t)
 		a.runs(t) // it knows of nobody
@@ -212,8 +218,8 @@ func TestALateAnswerCountsFromItsQuestion(t *testing.T) {
 func TestAnAPIServerThatIsAwayIsNoLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newAPIServer(t)
-		var closed int
-		a := s.run(t, "headroom-a", func(o *Options) { o.Unanswered = func() { closed++ } })
+		var closed atomic.Int64
+		a := s.run(t, "headroom-a", func(o *Options) { o.Unanswered = func() { closed.Add(1) } })
 		after(5 * time.Second)
 		first := a.epoch(t)
 		a.network.set(func(n *network) { n.deaf = true })
@@ -223,7 +229,7 @@ func TestAnAPIServerThatIsAwayIsNoLoss(t *testing.T) {
 			a.runs(t)
 			after(time.Second)
 		}
-		if closed == 0 {
+		if closed.Load() == 0 {
 			t.Error("nobody was told that the API server doesn't answer")
 		}
 		a.network.set(func(n *network) { n.deaf = false })
