@@ -139,6 +139,13 @@ type SQS struct {
 	Endpoint  string `json:"endpoint,omitempty"` // "" is Amazon's
 	// MessagesPerPod is how many messages justify one more pod. 1 or more.
 	MessagesPerPod int64 `json:"messagesPerPod"`
+	// MaxMessageAge is how old a message may become before its work is done: the
+	// objective. 0 is none, and demand is by messages per pod alone.
+	MaxMessageAge time.Duration `json:"maxMessageAge,omitempty"`
+	// SecondsPerMessage is how long one pod works on one message, 0 where that is to
+	// be measured; Concurrency is how many a pod works on at once, 0 like 1.
+	SecondsPerMessage float64 `json:"secondsPerMessage,omitempty"`
+	Concurrency       int     `json:"concurrency,omitempty"`
 	// IncludeDelayed counts messages that become visible later as backlog.
 	IncludeDelayed bool `json:"includeDelayed,omitempty"`
 	// PollInterval is how often the queue is read. A reading older than
@@ -148,6 +155,9 @@ type SQS struct {
 	StaleAfter   time.Duration `json:"staleAfter"`
 	ErrorAfter   time.Duration `json:"errorAfter"`
 }
+
+// AsksCloudWatch reports whether the policy needs what CloudWatch knows of the queue.
+func (s SQS) AsksCloudWatch() bool { return s.MaxMessageAge > 0 }
 
 // Shedding gives up running pods when the budget falls below what they hold.
 // The zero value never does.

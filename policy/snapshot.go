@@ -10,5 +10,8 @@ type Snapshot struct {
 	Epoch     string                                           `json:"epoch,omitempty"`
 	Databases map[metrics.ID]metrics.Reading[metrics.Database] `json:"databases"`
 	Queues    map[metrics.ID]metrics.Reading[metrics.Queue]    `json:"queues"` // by workload
-	Fleets    map[metrics.ID]metrics.Reading[metrics.Fleet]    `json:"fleets"` // by workload
+	// Points are of the queues of workloads whose policy asks for what CloudWatch
+	// knows (see [SQS.AsksCloudWatch]), by workload.
+	Points map[metrics.ID]metrics.Reading[metrics.Points] `json:"points,omitempty"`
+	Fleets map[metrics.ID]metrics.Reading[metrics.Fleet]  `json:"fleets"` // by workload
 }
