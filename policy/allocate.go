@@ -58,11 +58,11 @@ func inOrder(fleets []*fleet, take func(f *fleet, n int) bool) {
 // excused is what of a constraint's ghosts is not held against pods that run:
 // connections of pods whose address is not known yet would otherwise take those
 // very pods away. New pods get nothing of it: it stops where the present pods'
-// needs are covered.
+// needs are covered, with what a rollout of theirs may add.
 func excused(c *constraint, fleets []*fleet) int {
 	held := 0
 	for _, f := range fleets {
-		held += f.kept[c.index][f.staying]
+		held += max(f.kept[c.index][f.staying], f.need(min(f.staying, f.state.SpecReplicas), c.index))
 	}
 	return min(c.young, max(0, held-c.Budget))
 }

@@ -130,8 +130,11 @@ func Draw(seed uint64, mode policy.Mode) Schedule {
 		f.Start = min(r.IntN(4), max(0, (s.Limit-s.Reserve-s.OthersStart)/(declared*fleets*2)))
 		s.Fleets = append(s.Fleets, f)
 	}
+	// Some schedules have few kinds of events, and so more of each: what one kind hides
+	// another shows only without it (Groce et al., "Swarm Testing", ISSTA 2012).
+	kinds := r.Perm(int(eventKinds))[:between(1, int(eventKinds))]
 	for range between(4, 14) {
-		e := Event{At: time.Duration(r.Int64N(int64(s.Length))), Kind: EventKind(r.IntN(int(eventKinds))), Fleet: r.IntN(fleets), For: seconds(between(1, 25))}
+		e := Event{At: time.Duration(r.Int64N(int64(s.Length))), Kind: EventKind(kinds[r.IntN(len(kinds))]), Fleet: r.IntN(fleets), For: seconds(between(1, 25))}
 		switch e.Kind {
 		case Pause:
 			e.For = seconds(between(1, 40))
