@@ -96,9 +96,12 @@ func Draw(seed uint64, mode policy.Mode) Schedule {
 		Limit: between(20, 80), Reserve: between(1, 6),
 		Window: seconds(between(5, 25)), ByLogin: r.IntN(5) == 0, TwoNames: r.IntN(5) == 0,
 		ReadEvery: time.Duration(between(1, 3)) * time.Second, ReadTakes: time.Duration(between(0, 1000)) * time.Millisecond,
-		WatchLag: time.Duration(between(0, 2000)) * time.Millisecond, PatchTakes: time.Duration(between(0, 1500)) * time.Millisecond,
+		// Some API servers answer at once: then the next decision knows, and the database
+		// has not been read since.
+		WatchLag: time.Duration(between(-1000, 2000)) * time.Millisecond, PatchTakes: time.Duration(between(-1000, 1500)) * time.Millisecond,
 		PatchFails: []float64{0, 0, 0.2}[r.IntN(3)], ActTakes: time.Duration(between(0, 3000)) * time.Millisecond,
 	}
+	s.WatchLag, s.PatchTakes = max(0, s.WatchLag), max(0, s.PatchTakes)
 	s.Replicas = 1 + r.IntN(2)
 	s.PatchLate = []float64{0, 0.1, 0.3}[r.IntN(3)]
 	s.OthersStart = between(1, s.Limit/3)
