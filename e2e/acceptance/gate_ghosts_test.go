@@ -75,8 +75,9 @@ func TestALostNodeKeepsItsConnections(t *testing.T) {
 	s.planned("orders", "a full budget", full)
 	s.ownNode("second")
 
-	// Longer than Kubernetes takes to find that the pods are gone.
-	const linger = time.Minute
+	// Longer than Kubernetes takes to find that the pods are gone: PodGC looks every 20 s,
+	// and at a node that is missing again 40 s later, 80 s in all.
+	const linger = 2 * time.Minute
 	lost := time.Now()
 	if err := first.Lose(t.Context(), node.Loss{DeleteNode: true, Freeze: true, Linger: linger}); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 const (
 	// patience is how long anything in the cluster may take. The machine may be slow.
-	patience = 3 * time.Minute
+	patience = 6 * time.Minute
 	// startTimeout is for the cluster and everything in it.
 	startTimeout = 5 * time.Minute
 	// together is how many tests run at the same time. They mostly wait.
