@@ -132,7 +132,7 @@ func (b *workload) bypass(p *Publisher, now time.Time, about *corev1.ObjectRefer
 	since := b.above.since
 	if b.above.due(now, is, follows) {
 		p.tell(about, corev1.EventTypeWarning, CapBypassed, actionDecide, fmt.Sprintf(
-			"workload %s: spec.replicas has been %d or so for %s, above the ceiling of %d that KEDA is told: something else sets it or keeps it (a minimum, another trigger, a second HPA, the HPA's tolerance, kubectl scale, fallback or a paused ScaledObject); mode Gate closes every such way",
+			"workload %s: spec.replicas has been %d or so for %s, above the ceiling of %d that KEDA is told: something else sets it or keeps it (a minimum, another trigger, a second HPA, the HPA's tolerance, kubectl scale, fallback or a paused ScaledObject); headroom lint of its manifests names which; mode Gate closes every such way",
 			w.ID.Name, w.Replicas, now.Sub(since).Round(time.Second), w.Ceiling))
 	}
 }
