@@ -113,7 +113,7 @@ func (c *check) admit(d *workload, p *simPod, x patch) {
 	// number.
 	b := x.basis
 	if b.good[x.fleet] {
-		if c.knowable() {
+		if c.knowable(b) {
 			c.fits(fmt.Sprintf("admission of %s", p.uid), b, func(*workload) int { return 0 })
 		}
 		return
@@ -121,9 +121,13 @@ func (c *check) admit(d *workload, p *simPod, x patch) {
 	if passed <= b.carried[x.fleet] || d.Opens != d.Declared {
 		return
 	}
-	// What comes true late was counted by whoever knows more now.
-	if h := c.w.leader(); h != nil && h.basis != nil && h.basis.at.After(b.at) {
-		if passed <= h.basis.carried[x.fleet] || h.basis.good[x.fleet] && (!c.knowable() || c.misfit("", h.basis, func(*workload) int { return 0 }) == "") {
+	// What comes true late was counted as promised by whoever planned since and knew
+	// more.
+	for _, later := range c.w.bases {
+		if !later.at.After(b.at) {
+			continue
+		}
+		if passed <= later.carried[x.fleet] || later.good[x.fleet] && (!c.knowable(later) || c.misfit("", later, func(*workload) int { return 0 }) == "") {
 			return
 		}
 	}
@@ -136,14 +140,14 @@ func (c *check) raised(d *workload, x write, before int) {
 	c.raises++
 	what := fmt.Sprintf("raise of fleet %d from %d to %d", d.index, before, d.spec)
 	b := x.answer.basis
-	if !b.good[d.index] && c.w.now.Sub(c.w.apiAway) < 5*time.Second+c.w.s.WatchLag {
+	if b.at.Sub(c.w.apiAway) < 5*time.Second+c.w.s.WatchLag {
 		return // what is held is what there was before the API server went away
 	}
 	if !b.good[d.index] {
 		c.fail("%s with no good reading (watched others for %s of %s)", what, b.watched, c.w.s.Window)
 		return
 	}
-	if !c.knowable() {
+	if !c.knowable(b) {
 		return
 	}
 	c.fits(what, b, func(f *workload) int {
@@ -163,11 +167,12 @@ func (c *check) raised(d *workload, x write, before int) {
 	})
 }
 
-// knowable reports whether Headroom can know of all pods that nobody gates. A
-// rollout, an eviction or a forced deletion of such pods makes others come in
-// their place at once, beside them; a target can't prevent that.
-func (c *check) knowable() bool {
-	return c.w.now.Sub(c.w.disturbed) > c.w.s.WatchLag+c.w.s.ActTakes+c.w.s.ReadEvery+c.w.s.ReadTakes+4*time.Second
+// knowable reports whether whoever planned on b could know of all pods that nobody
+// gates and that there are now. A rollout, an eviction or a forced deletion of such
+// pods makes others come in their place at once, beside them; a target can't prevent
+// that, and what was promised just before can't be taken back in any case.
+func (c *check) knowable(b *basis) bool {
+	return b.at.Sub(c.w.disturbed) > c.w.s.WatchLag+c.w.s.ActTakes+c.w.s.ReadEvery+c.w.s.ReadTakes+4*time.Second
 }
 
 // fits checks the admission rule against the world: what the pods past the gate
@@ -267,6 +272,9 @@ func (c *check) settled() {
 		c.fail("not settled after %s of calm: %v pods", 2*w.s.Calm, counts)
 		return
 	}
+	if c.pending() {
+		return
+	}
 	if held > room {
 		c.fail("settled with %d connections promised, over %d: %v pods", held, room, counts)
 	}
@@ -283,6 +291,18 @@ func (c *check) settled() {
 
 // moving reports whether something changed within the last syncs of the HPA.
 func (c *check) moving() bool { return c.w.now.Sub(c.moved) < 2*hpa.SyncPeriod }
+
+// pending reports whether an HPA may still act on what it was told before something
+// last changed: so long what it could do is set aside.
+func (c *check) pending() bool {
+	acts := time.Duration(0)
+	for _, d := range c.w.fleets {
+		if d.Mode == policy.Target {
+			acts = max(acts, d.Stabilize+5*time.Second)
+		}
+	}
+	return acts > 0 && c.w.now.Sub(c.moved) < 2*hpa.SyncPeriod+acts
+}
 
 // rolling reports whether a rollout is not through yet. Behind a full budget it
 // waits on itself.

@@ -248,6 +248,10 @@ func (h *headroom) decide() {
 	h.ledger = ledger
 	h.plan = &plan
 	h.basis = h.restsOn(plan)
+	for len(w.bases) > 0 && w.now.Sub(w.bases[0].at) > longestPatch+tick {
+		w.bases = w.bases[1:]
+	}
+	w.bases = append(w.bases, h.basis)
 	h.send(plan)
 }
 

@@ -31,7 +31,7 @@ func Run(s Schedule) Report {
 	end := w.start.Add(s.Length)
 	calm := end.Add(s.Calm)
 	done := make([]bool, len(s.Events))
-	for step := 0; (w.now.Before(calm) || c.moving() && w.now.Before(calm.Add(s.Calm))) && len(c.violations) == 0; step++ {
+	for step := 0; (w.now.Before(calm) || (c.moving() || c.pending()) && w.now.Before(calm.Add(s.Calm))) && len(c.violations) == 0; step++ {
 		w.step()
 		for i, e := range s.Events {
 			if !done[i] && w.now.Sub(w.start) >= e.At {

@@ -35,6 +35,7 @@ type world struct {
 	network   []patch
 	written   written  // what outlives a process
 	history   []states // of the API server, oldest first
+	bases     []*basis // of the plans of the last longestPatch and more, oldest first
 
 	refusedWorkers, refusedOthers int
 	pods                          int // ever made
