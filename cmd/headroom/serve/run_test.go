@@ -118,7 +118,17 @@ func start(t *testing.T, options Options) running {
 
 func (r running) get(t *testing.T, path string) (code int, body string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.HTTP+path, nil)
+	return r.ask(t, http.MethodGet, path)
+}
+
+func (r running) post(t *testing.T, path string) (code int, body string) {
+	t.Helper()
+	return r.ask(t, http.MethodPost, path)
+}
+
+func (r running) ask(t *testing.T, method, path string) (code int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+r.HTTP+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,10 +391,16 @@ func TestFromQueueAndDatabaseToKEDA(t *testing.T) {
 			t.Errorf("%s: got %d %s", path, code, body)
 		}
 	}
+	if code, body := s.post(t, "/v1/queues/poke?workload=shop/order-workers"); code != http.StatusAccepted || !strings.Contains(body, `"read":"now"`) {
+		t.Errorf("poked: got %d %s", code, body)
+	}
+	if code, _ := s.get(t, "/v1/queues/poke?workload=shop/order-workers"); code != http.StatusMethodNotAllowed {
+		t.Errorf("a poke that only looks: got %d", code)
+	}
 	_, metricsText := s.get(t, "/metrics")
 	for _, part := range []string{
 		`headroom_reads_total{result="ok",source="postgresql"}`, `headroom_reads_total{result="ok",source="fleets"}`,
-		`headroom_aws_requests_total{operation="GetQueueAttributes",result="ok",service="sqs"}`, "headroom_build_info{", "go_goroutines ", "process_open_fds ",
+		`headroom_aws_requests_total{operation="GetQueueAttributes",result="ok",service="sqs"}`, `headroom_queue_pokes_total{result="now"} 1`, "headroom_build_info{", "go_goroutines ", "process_open_fds ",
 	} {
 		if !strings.Contains(metricsText, part) {
 			t.Errorf("/metrics lacks %s", part)
