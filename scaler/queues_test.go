@@ -29,11 +29,19 @@ type idler struct {
 	*Sources
 	server *fakeaws.Server
 	sdk    *awssqs.Client
+	client *sqs.Client // nil where the queue is a number
 	url    string
 
 	mu       sync.Mutex
 	replicas int
+	messages int64
 	began    chan time.Time // when the latest read of the queue did
+}
+
+// inQuickIdler is inIdler without an SQS: the queue is a number.
+func inQuickIdler(t *testing.T, idle, fleets time.Duration, story func(w *idler)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { (&idler{T: t}).live(idle, fleets, story) })
 }
 
 // inIdler runs a story with a queue that is read each 5 s (each idle, where that is
@@ -41,7 +49,7 @@ type idler struct {
 func inIdler(t *testing.T, idle, fleets time.Duration, story func(w *idler)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &idler{T: t, server: fakeaws.New(fakeaws.Options{Region: "eu-west-1"}), began: make(chan time.Time, 1)}
+		w := &idler{T: t, server: fakeaws.New(fakeaws.Options{Region: "eu-west-1"})}
 		config := w.server.InProcess()
 		w.sdk = awssqs.NewFromConfig(config)
 		made, err := w.sdk.CreateQueue(t.Context(), &awssqs.CreateQueueInput{QueueName: aws.String("orders")})
@@ -49,39 +57,50 @@ func inIdler(t *testing.T, idle, fleets time.Duration, story func(w *idler)) {
 			t.Fatal(err)
 		}
 		w.url = *made.QueueUrl
-		client, err := sqs.New(t.Context(), sqs.Options{Config: &config})
-		if err != nil {
+		if w.client, err = sqs.New(t.Context(), sqs.Options{Config: &config}); err != nil {
 			t.Fatal(err)
 		}
-		open := (&systems{}).open()
-		open.Queue = func(q policy.SQS) (poll.Source[metrics.Queue], error) {
-			return client.Queue(sqs.Location{URL: q.QueueURL})
-		}
-		open.Fleets = func() (poll.Source[Fleets], error) {
-			return reads[Fleets](func() (Fleets, error) {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				return Fleets{Fleets: map[metrics.ID]metrics.Fleet{orders: {SpecReplicas: w.replicas}}}, nil
-			}), nil
-		}
-		w.Sources = NewSources(SourcesOptions{Open: open, FleetInterval: fleets, Observe: func(source, _ string, began time.Time, _ time.Duration, _ error) {
-			if source != sourceQueue {
-				return
-			}
-			select {
-			case <-w.began:
-			default:
-			}
-			w.began <- began
-		}})
-		defer w.Close()
-		set := shop(orders)
-		set.Databases = nil
-		set.Workloads[0].Databases = nil
-		set.Workloads[0].SQS = &policy.SQS{QueueURL: w.url, MessagesPerPod: 20, PollInterval: pollInterval(idle), IdlePollInterval: idle}
-		w.Use(set)
-		story(w)
+		w.live(idle, fleets, story)
 	})
+}
+
+// live runs a story.
+func (w *idler) live(idle, fleets time.Duration, story func(w *idler)) {
+	w.began = make(chan time.Time, 1)
+	open := (&systems{}).open()
+	open.Queue = func(q policy.SQS) (poll.Source[metrics.Queue], error) {
+		if w.client != nil {
+			return w.client.Queue(sqs.Location{URL: q.QueueURL})
+		}
+		return reads[metrics.Queue](func() (metrics.Queue, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return metrics.Queue{Visible: w.messages}, nil
+		}), nil
+	}
+	open.Fleets = func() (poll.Source[Fleets], error) {
+		return reads[Fleets](func() (Fleets, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return Fleets{Fleets: map[metrics.ID]metrics.Fleet{orders: {SpecReplicas: w.replicas}}}, nil
+		}), nil
+	}
+	w.Sources = NewSources(SourcesOptions{Open: open, FleetInterval: fleets, Observe: func(source, _ string, began time.Time, _ time.Duration, _ error) {
+		if source != sourceQueue {
+			return
+		}
+		select {
+		case <-w.began:
+		default:
+		}
+		w.began <- began
+	}})
+	defer w.Close()
+	set := shop(orders)
+	set.Databases, set.Workloads[0].Databases = nil, nil
+	set.Workloads[0].SQS = &policy.SQS{QueueURL: w.url, MessagesPerPod: 20, PollInterval: pollInterval(idle), IdlePollInterval: idle}
+	w.Use(set)
+	story(w)
 }
 
 func pollInterval(idle time.Duration) time.Duration {
@@ -93,6 +112,10 @@ func pollInterval(idle time.Duration) time.Duration {
 
 func (w *idler) send() {
 	w.Helper()
+	if w.client == nil {
+		w.count(1)
+		return
+	}
 	if _, err := w.sdk.SendMessage(w.Context(), &awssqs.SendMessageInput{QueueUrl: &w.url, MessageBody: aws.String("x")}); err != nil {
 		w.Fatal(err)
 	}
@@ -101,6 +124,10 @@ func (w *idler) send() {
 // take receives a message and deletes it.
 func (w *idler) take() {
 	w.Helper()
+	if w.client == nil {
+		w.count(-1)
+		return
+	}
 	got, err := w.sdk.ReceiveMessage(w.Context(), &awssqs.ReceiveMessageInput{QueueUrl: &w.url})
 	if err != nil || len(got.Messages) != 1 {
 		w.Fatalf("received %v, %v", got, err)
@@ -108,6 +135,12 @@ func (w *idler) take() {
 	if _, err := w.sdk.DeleteMessage(w.Context(), &awssqs.DeleteMessageInput{QueueUrl: &w.url, ReceiptHandle: got.Messages[0].ReceiptHandle}); err != nil {
 		w.Fatal(err)
 	}
+}
+
+func (w *idler) count(n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.messages += n
 }
 
 // scale sets the replicas.
@@ -243,7 +276,7 @@ func TestPokingOverHTTP(t *testing.T) {
 const month = 30 * 24 * time.Hour
 
 // idleMonth returns how often an empty queue is read in 30 days; of short
-// intervals it counts one day, 30 times. Each read is one
+// intervals it counts some 10,000 reads and reckons. Each read is one
 // call: TestAQueueIsReadSlowlyOnlyWhileNothingHappens counts them at the server.
 func idleMonth(t *testing.T, idle time.Duration) (n int) {
 	t.Helper()
@@ -261,25 +294,25 @@ func idleMonth(t *testing.T, idle time.Duration) (n int) {
 		set.Databases, set.Workloads[0].Databases = nil, nil
 		set.Workloads[0].SQS.PollInterval, set.Workloads[0].SQS.IdlePollInterval = pollInterval(idle), idle
 		s.Use(set)
-		days := 1
-		if idle >= 30*time.Second {
-			days = 30
+		lasts := month
+		if idle < time.Minute {
+			lasts = 10_000 * idle
 		}
-		time.Sleep(month * time.Duration(days) / 30)
+		time.Sleep(lasts)
 		synctest.Wait()
-		n *= 30 / days
+		n = int(int64(n) * int64(month/time.Second) / int64(lasts/time.Second))
 	})
 	return n
 }
 
 // firstMessages returns how long the first message of an idle queue waits until a
-// read begins that finds it, at the 95th percentile.
-func firstMessages(t *testing.T, idle time.Duration, poke bool) (p95 time.Duration) {
+// read begins that finds it, at the 95th percentile of so many.
+func firstMessages(t *testing.T, idle time.Duration, poke bool, samples int, in func(*testing.T, time.Duration, time.Duration, func(*idler))) (p95 time.Duration) {
 	t.Helper()
-	inIdler(t, idle, time.Hour, func(w *idler) {
+	in(t, idle, time.Hour, func(w *idler) {
 		random := rand.New(rand.NewPCG(1, uint64(idle)))
 		var all []time.Duration
-		for range 60 {
+		for range samples {
 			time.Sleep(idleAfter + 10*time.Second + time.Duration(random.Int64N(int64(2*idle))))
 			w.send()
 			if poke {
@@ -304,7 +337,7 @@ func TestTheTradeOfAnIdleQueue(t *testing.T) {
 	)
 	for _, idle := range []time.Duration{2100 * time.Millisecond, 5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute} {
 		calls := idleMonth(t, idle)
-		polled, poked := firstMessages(t, idle, false), firstMessages(t, idle, true)
+		polled, poked := firstMessages(t, idle, false, 200, inQuickIdler), firstMessages(t, idle, true, 200, inQuickIdler)
 		t.Logf("idlePollInterval %6s: %8d calls in 30 days, $%.2f; first message noticed, 95th percentile: %5.1f s polled, %.1f s poked",
 			idle, calls, float64(calls)/1e6*perMillion, polled.Seconds(), poked.Seconds())
 		if polled > idle*11/10 || polled < idle*3/4 {
@@ -319,6 +352,11 @@ func TestTheTradeOfAnIdleQueue(t *testing.T) {
 		if idle == time.Minute && calls > within {
 			t.Errorf("%d calls in a month, want at most %d", calls, within)
 		}
+	}
+	// The same against the local SQS, of some messages.
+	polled, poked := firstMessages(t, time.Minute, false, 20, inIdler), firstMessages(t, time.Minute, true, 20, inIdler)
+	if polled < 40*time.Second || polled > 66*time.Second || poked > 2*time.Second {
+		t.Errorf("with the local SQS: noticed after %s, poked %s", polled, poked)
 	}
 }
 
