@@ -152,8 +152,11 @@ type SQS struct {
 	// StaleAfter no longer speaks for the queue: replicas are held. One older
 	// than ErrorAfter makes KEDA's own fallback apply.
 	PollInterval time.Duration `json:"pollInterval"`
-	StaleAfter   time.Duration `json:"staleAfter"`
-	ErrorAfter   time.Duration `json:"errorAfter"`
+	// IdlePollInterval is how often it is read once it was empty for a minute and
+	// its workloads have no replicas. Less than PollInterval, 0 too, is PollInterval.
+	IdlePollInterval time.Duration `json:"idlePollInterval,omitempty"`
+	StaleAfter       time.Duration `json:"staleAfter"`
+	ErrorAfter       time.Duration `json:"errorAfter"`
 }
 
 // AsksCloudWatch reports whether the policy needs what CloudWatch knows of the queue.

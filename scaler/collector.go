@@ -106,6 +106,8 @@ var (
 		"Connections that the workload's pods are seen to hold.", workloadLabels, databaseLabels, []string{"stat"})
 	messages = describe("headroom_workload_messages",
 		"Messages in the workload's queue.", workloadLabels, []string{"state"})
+	newestPoint = describe("headroom_workload_newest_point_timestamp_seconds",
+		"When the newest minute that CloudWatch has published of the workload's queue began, in seconds since 1970.", workloadLabels)
 	limited = describe("headroom_workload_limited",
 		"1 for the reason that keeps the target from following demand.", workloadLabels, []string{"reason"})
 	workloadInfo = describe("headroom_workload_info",
@@ -121,7 +123,7 @@ func (c *PlanCollector) Describe(out chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		demandReplicas, ceilingReplicas, targetReplicas, currentReplicas, gatedPods, oldestGated, grantedConnections,
-		declaredPerPod, observedPerPod, messages, limited, workloadInfo, readingTimestamp,
+		declaredPerPod, observedPerPod, messages, newestPoint, limited, workloadInfo, readingTimestamp,
 	} {
 		out <- d
 	}
@@ -194,6 +196,10 @@ func collectWorkload(out chan<- prometheus.Metric, d *Decision, w *policy.Worklo
 		gauge(out, messages, float64(q.Visible), namespace, name, "visible")
 		gauge(out, messages, float64(q.InFlight), namespace, name, "in_flight")
 		gauge(out, messages, float64(q.Delayed), namespace, name, "delayed")
+	}
+	if points, ok := d.Snapshot.Points[w.ID].Last(); ok && len(points.Minutes) > 0 {
+		newest := points.Minutes[len(points.Minutes)-1].Start
+		gauge(out, newestPoint, float64(newest.Unix()), namespace, name)
 	}
 }
 

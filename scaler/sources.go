@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/cloudwatch"
 	"github.com/keda-headroom/headroom/metrics/fleet"
 	"github.com/keda-headroom/headroom/metrics/poll"
 	"github.com/keda-headroom/headroom/policy"
@@ -27,6 +28,7 @@ const fleetPause = 20 * time.Millisecond
 const (
 	sourceDatabase = "postgresql"
 	sourceQueue    = "sqs"
+	sourcePoints   = "cloudwatch"
 	sourceFleets   = "fleets"
 )
 
@@ -37,14 +39,16 @@ type Fleets = fleet.State
 // is the one that the monitor itself is connected to.
 type Login struct{ User, Database string }
 
-// Open makes the sources. Its functions must not wait for anything. All are
-// required.
+// Open makes the sources. Its functions must not wait for anything. All but
+// Points are required.
 type Open struct {
 	// Database opens the source of a database. logins returns the logins that are
 	// to be asked about at the time of each reading.
 	Database func(d policy.Database, logins func() []Login) (poll.Source[metrics.Database], error)
 	// Queue opens the source of a queue.
 	Queue func(q policy.SQS) (poll.Source[metrics.Queue], error)
+	// Points opens what CloudWatch knows of queues; nil knows nothing of any.
+	Points OpenPoints
 	// Fleets opens the source of all fleets.
 	Fleets func() (poll.Source[Fleets], error)
 }
@@ -78,6 +82,7 @@ type Sources struct {
 	changed   *poll.Signal
 	databases *poll.Set[databaseKey, metrics.Database]
 	queues    *poll.Set[queueKey, metrics.Queue]
+	points    *poll.Set[cloudwatch.Place, cloudwatch.Queues]
 	fleets    *poll.Set[string, Fleets]
 
 	// held is what the policy in force reads. Use replaces it as a whole.
@@ -89,7 +94,9 @@ type Sources struct {
 
 type held struct {
 	databases map[metrics.ID]databaseSource
-	queues    map[metrics.ID]source[metrics.Queue] // by workload
+	queues    map[metrics.ID]queueSource // by workload
+	places    map[cloudwatch.Place]placeSource
+	points    map[metrics.ID]pointsSource // by workload
 	fleets    source[Fleets]
 }
 
@@ -129,21 +136,6 @@ type databaseKey struct {
 	reached string // the policy's engine part as JSON
 }
 
-// queueKey is what tells one queue from another; many workloads may share one.
-type queueKey struct{ url, name, region, endpoint string }
-
-// String names the queue in logs and metrics, other keys otherwise.
-func (k queueKey) String() string {
-	text := cmp.Or(k.url, k.name)
-	if k.region != "" {
-		text += " in " + k.region
-	}
-	if k.endpoint != "" {
-		text += " at " + k.endpoint
-	}
-	return text
-}
-
 // NewSources returns sources that read nothing yet.
 func NewSources(options SourcesOptions) *Sources {
 	if options.FleetInterval <= 0 {
@@ -166,10 +158,19 @@ func NewSources(options SourcesOptions) *Sources {
 		queues: poll.NewSet[queueKey, metrics.Queue](poll.Options[queueKey]{
 			Source: sourceQueue, Changed: changed, Observe: options.Observe, Log: options.Log,
 		}),
-		fleets: poll.NewSet[string, Fleets](poll.Options[string]{
-			Source: sourceFleets, Changed: changed, Observe: options.Observe, Log: options.Log,
+		points: poll.NewSet[cloudwatch.Place, cloudwatch.Queues](poll.Options[cloudwatch.Place]{
+			Source: sourcePoints, Changed: changed, Observe: options.Observe, Log: options.Log,
 		}),
 	}
+	s.fleets = poll.NewSet[string, Fleets](poll.Options[string]{
+		Source: sourceFleets, Changed: changed, Log: options.Log,
+		Observe: func(source, name string, began time.Time, duration time.Duration, err error) {
+			if options.Observe != nil {
+				options.Observe(source, name, began, duration, err)
+			}
+			s.held.Load().wake()
+		},
+	})
 	s.held.Store(&held{})
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -206,15 +207,12 @@ func (s *Sources) Changed() <-chan struct{} { return s.changed.C() }
 // on being polled, with its last reading. One call at a time.
 func (s *Sources) Use(set policy.Set) {
 	before := s.held.Load()
-	now := &held{databases: map[metrics.ID]databaseSource{}, queues: map[metrics.ID]source[metrics.Queue]{}}
+	now := &held{databases: map[metrics.ID]databaseSource{}, queues: map[metrics.ID]queueSource{}}
 	for _, d := range set.Databases {
 		now.databases[d.ID] = s.database(d, loginsOf(set, d.ID), before.databases[d.ID])
 	}
-	for _, w := range set.Workloads {
-		if w.SQS != nil {
-			now.queues[w.ID] = s.queue(*w.SQS)
-		}
-	}
+	s.useQueues(set, now, before)
+	s.usePoints(set, now, before)
 	if len(set.Workloads) > 0 {
 		now.fleets.name = sourceFleets
 		now.fleets.handle, now.fleets.err = s.fleets.Acquire(sourceFleets, s.options.Open.Fleets,
@@ -247,15 +245,6 @@ func (s *Sources) database(d policy.Database, logins []Login, before databaseSou
 	if sameSource && out.err == nil && asked != nil && !slices.Equal(*asked, logins) {
 		out.handle.Poke() // the last reading doesn't speak of the new logins
 	}
-	return out
-}
-
-// queue acquires the source of q.
-func (s *Sources) queue(q policy.SQS) source[metrics.Queue] {
-	key := queueKey{url: q.QueueURL, name: q.QueueName, region: q.Region, endpoint: q.Endpoint}
-	out := source[metrics.Queue]{name: key.String()}
-	out.handle, out.err = s.queues.Acquire(key, func() (poll.Source[metrics.Queue], error) { return s.options.Open.Queue(q) },
-		poll.Settings{Interval: q.PollInterval})
 	return out
 }
 
@@ -298,6 +287,12 @@ func (s *Sources) Snapshot(g policy.Group) policy.Snapshot {
 	for _, w := range g.Workloads {
 		out.Queues[w.ID] = held.queues[w.ID].reading()
 		out.Fleets[w.ID] = fleetOf(fleets, w.ID)
+		if points, ok := held.points[w.ID]; ok {
+			if out.Points == nil {
+				out.Points = map[metrics.ID]metrics.Reading[metrics.Points]{}
+			}
+			out.Points[w.ID] = points.reading(held)
+		}
 	}
 	return out
 }
@@ -336,6 +331,9 @@ func (s *Sources) ReadingTimes() []ReadingTime {
 			out = append(out, ReadingTime{sourceQueue, q.name, q.reading().Began()})
 		}
 	}
+	for _, p := range held.places {
+		out = append(out, ReadingTime{sourcePoints, p.name, p.reading().Began()})
+	}
 	if held.fleets.name != "" {
 		out = append(out, ReadingTime{sourceFleets, held.fleets.name, held.fleets.reading().Began()})
 	}
@@ -349,6 +347,7 @@ func (s *Sources) Close() {
 	s.follows.Wait()
 	s.databases.Close()
 	s.queues.Close()
+	s.points.Close()
 	s.fleets.Close()
 }
 
@@ -358,6 +357,9 @@ func (h *held) release() {
 	}
 	for _, q := range h.queues {
 		q.release()
+	}
+	for _, p := range h.places {
+		p.release()
 	}
 	h.fleets.release()
 }

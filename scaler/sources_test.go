@@ -19,6 +19,7 @@ type systems struct {
 	mu     sync.Mutex
 	opened []string
 	closed []string
+	logged []string  // by a test
 	logins [][]Login // asked about, by reading
 	full   bool
 	refuse error // to open a queue

@@ -24,6 +24,7 @@ type Telemetry struct {
 	planDuration  prometheus.Histogram
 	refusals      *prometheus.CounterVec
 	awsRequests   *prometheus.CounterVec
+	pokes         *prometheus.CounterVec
 	policyReloads *prometheus.CounterVec
 	policies      policyCollector
 	podRequests   *prometheus.CounterVec
@@ -76,6 +77,10 @@ func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telem
 			Name: "headroom_aws_requests_total",
 			Help: "Requests to AWS, retries included, by how they ended.",
 		}, []string{"service", "operation", "result"}),
+		pokes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "headroom_queue_pokes_total",
+			Help: "Requests to read a queue now, by what came of them.",
+		}, []string{"result"}),
 		policyReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "headroom_policy_reloads_total",
 			Help: "Changes of policies that were read, by whether they took effect.",
@@ -117,7 +122,7 @@ func NewTelemetry(registerer prometheus.Registerer, build buildinfo.Info) *Telem
 	for _, r := range []string{resultOK, resultError} {
 		t.policyReloads.WithLabelValues(r) // a rate needs the zero before the first
 	}
-	registerer.MustRegister(t.GRPC, t.reads, t.readDuration, t.planDuration, t.refusals, t.awsRequests,
+	registerer.MustRegister(t.GRPC, t.reads, t.readDuration, t.planDuration, t.refusals, t.awsRequests, t.pokes,
 		t.policyReloads, &t.policies, t.podRequests, t.admissions, t.admissionWait, t.evictions, t.leader, t.ungoverned, info)
 	return t
 }
@@ -141,6 +146,9 @@ func (t *Telemetry) Refused(database metrics.ID) {
 func (t *Telemetry) AWSRequest(service, operation, result string) {
 	t.awsRequests.WithLabelValues(service, operation, result).Inc()
 }
+
+// Poked notes one request to read a queue now, and in one word what came of it.
+func (t *Telemetry) Poked(result string) { t.pokes.WithLabelValues(result).Inc() }
 
 // PodRequest notes one attempt to write to a pod or to take one away, and in one
 // word each what it was and how it ended.

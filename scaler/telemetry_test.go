@@ -30,6 +30,8 @@ func everything(now time.Time) *board {
 		Group: policy.Group{Databases: set.Databases, Workloads: set.Workloads},
 		Snapshot: policy.Snapshot{Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{
 			orders: metrics.Known(metrics.Queue{Visible: 180, InFlight: 20, Delayed: 3}, now),
+		}, Points: map[metrics.ID]metrics.Reading[metrics.Points]{
+			orders: metrics.Known(metrics.Points{Minutes: []metrics.Minute{{Start: now.Add(-5 * time.Minute)}, {Start: now.Add(-4 * time.Minute)}}}, now),
 		}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{
 			orders: metrics.Known(metrics.Fleet{Pods: []metrics.Pod{
 				{UID: "1", CreatedAt: now.Add(-time.Hour)}, {UID: "2", CreatedAt: now.Add(-10 * time.Second), Gated: true},
@@ -68,6 +70,7 @@ func exercised(t *testing.T, b *board, now time.Time) *prometheus.Registry {
 	telemetry.Planned(100 * time.Microsecond)
 	telemetry.Refused(ordersDB)
 	telemetry.AWSRequest("sqs", "GetQueueAttributes", "ok")
+	telemetry.Poked(PokeNow)
 	telemetry.PodRequest("Admit", "ok")
 	telemetry.Admitted(orders, 3*time.Second)
 	telemetry.Evicted(orders, policy.Shed, "blocked")

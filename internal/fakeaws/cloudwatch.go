@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -142,7 +143,7 @@ func (s *Server) getMetricData(_ call, in *metricDataInput) (*metricDataOutput, 
 	if err != nil {
 		return nil, err
 	}
-	room := maxDatapoints
+	room := cmp.Or(s.options.PageDatapoints, maxDatapoints)
 	if in.MaxDatapoints != nil {
 		room = *in.MaxDatapoints
 	}

@@ -33,6 +33,10 @@ type Options struct {
 	// measured, from 0 (the default, the moment a point is labeled with) up
 	// to a minute. AWS does not say.
 	SampleOffset time.Duration
+
+	// PageDatapoints is how many points a page of GetMetricData holds at most; 0
+	// is as many as AWS allows.
+	PageDatapoints int
 }
 
 // Server is the stand-in. Its methods may be used from any goroutine.

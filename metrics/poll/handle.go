@@ -19,6 +19,9 @@ func (h *Handle[T]) Reading() metrics.Reading[T] { return *h.poller.reading.Load
 // follows; several pokes before that are one.
 func (h *Handle[T]) Poke() { notify(h.poller.poked) }
 
+// Reconsider has a [Paced] source asked again when its next read is due.
+func (h *Handle[T]) Reconsider() { notify(h.poller.replan) }
+
 // Release gives the source up. The last user's release stops the polling,
 // cancels a read in progress and closes the source, and doesn't wait for that.
 // Releasing again does nothing.

@@ -562,3 +562,72 @@ func TestReadingsNeverGoBack(t *testing.T) {
 		}
 	})
 }
+
+// paced is a source that is read each ten seconds while it says it is busy.
+type paced struct {
+	script
+	idle   atomic.Bool
+	failed atomic.Int64
+}
+
+func (p *paced) Due(settings Settings, last Attempt) time.Time {
+	p.failed.Store(int64(last.Failures))
+	if p.idle.Load() {
+		settings.Interval = settings.IdleInterval
+	}
+	return settings.Due(last)
+}
+
+func TestASourceMaySayWhenItIsReadNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[string, int](Options[string]{random: noJitter})
+		defer set.Close()
+		source := &paced{}
+		handle, err := set.Acquire("q", func() (Source[int], error) { return source, nil },
+			Settings{Interval: 10 * time.Second, IdleInterval: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Second) // read at 0, 10 and 20 s
+		source.idle.Store(true)
+		time.Sleep(65 * time.Second) // 90 s: read at 30 s, which was due, then at 90 s
+
+		// What changed in between is seen once the handle says so.
+		time.Sleep(15 * time.Second) // 105 s
+		source.idle.Store(false)
+		time.Sleep(time.Second)
+		handle.Reconsider() // 106 s: due since 100 s
+		synctest.Wait()
+		time.Sleep(5 * time.Second) // 111 s
+		source.idle.Store(true)
+		handle.Reconsider()
+		handle.Poke() // reads at once, however idle
+		synctest.Wait()
+		wantGaps(t, &source.script, 10*time.Second, 10*time.Second, 10*time.Second, time.Minute, 16*time.Second, 5*time.Second)
+	})
+}
+
+func TestAPacedSourceHearsOfItsFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[string, int](Options[string]{random: noJitter})
+		defer set.Close()
+		source := &paced{}
+		source.answer = func(_ context.Context, nth int) (int, error) {
+			if nth < 4 {
+				return 0, errors.New("away")
+			}
+			return nth, nil
+		}
+		if _, err := set.Acquire("q", func() (Source[int], error) { return source, nil }, Settings{Interval: time.Second, MaxBackoff: time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2500 * time.Millisecond)
+		if got := source.failed.Load(); got != 3 {
+			t.Errorf("after three failures it hears of %d", got)
+		}
+		time.Sleep(time.Second)
+		if got := source.failed.Load(); got != 0 {
+			t.Errorf("after a success it hears of %d failures", got)
+		}
+	})
+}

@@ -78,7 +78,7 @@ func (p *poller[T]) run(ctx context.Context) {
 		default:
 			failures = 0
 		}
-		if !p.wait(ctx, began, time.Now(), failures) {
+		if !p.wait(ctx, Attempt{Began: began, Ended: time.Now(), Failures: failures, Random: p.random()}) {
 			return
 		}
 	}
@@ -168,10 +168,9 @@ func (p *poller[T]) publish(reading metrics.Reading[T], began time.Time, err err
 }
 
 // wait returns true when the next read is due, false when ctx has ended.
-func (p *poller[T]) wait(ctx context.Context, began, ended time.Time, failures int) bool {
-	random := p.random()
+func (p *poller[T]) wait(ctx context.Context, last Attempt) bool {
 	for {
-		due := time.NewTimer(time.Until(p.settings.Load().due(began, ended, failures, random)))
+		due := time.NewTimer(time.Until(p.due(last)))
 		select {
 		case <-ctx.Done():
 			due.Stop()
@@ -185,6 +184,15 @@ func (p *poller[T]) wait(ctx context.Context, began, ended time.Time, failures i
 			due.Stop() // and find out anew when it is due
 		}
 	}
+}
+
+// due returns when the next read is to begin, by the settings and the source.
+func (p *poller[T]) due(last Attempt) time.Time {
+	settings := *p.settings.Load()
+	if paced, ok := p.source.(Paced); ok {
+		return paced.Due(settings, last)
+	}
+	return settings.Due(last)
 }
 
 // close closes the source if it can be closed.

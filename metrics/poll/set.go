@@ -25,6 +25,13 @@ type Source[T any] interface {
 	Read(ctx context.Context) (T, error)
 }
 
+// Paced is a [Source] that has a say in when it is read next. Due is called between
+// reads, from their goroutine: after each one, and again when settings change or
+// [Handle.Reconsider] is called. [Settings.Due] is what a source without a say gets.
+type Paced interface {
+	Due(settings Settings, last Attempt) time.Time
+}
+
 // Options of a [Set]. The zero value polls and tells nobody.
 type Options[K comparable] struct {
 	// Source names the kind of source, for logs and [Options.Observe]: "sqs".

@@ -24,7 +24,7 @@ const jitter = 0.1
 // Settings say how one user wants a source polled. Zero and negative values
 // stand for the defaults.
 //
-// Where several users share a source, it is polled at the shortest interval and
+// Where several users share a source, it is polled at the shortest intervals and
 // the shortest backoff that anybody wants, and a read may take the longest
 // timeout: nobody's reading is older, or cut off sooner, than they asked for.
 type Settings struct {
@@ -32,6 +32,9 @@ type Settings struct {
 	// A read that takes longer than three quarters of it is followed by a pause
 	// of a quarter, so that a slow source is not asked without rest.
 	Interval time.Duration
+	// IdleInterval is the same while nothing happens at the source, which only the
+	// source can tell: see [Paced]. Below Interval it is Interval.
+	IdleInterval time.Duration
 	// Timeout is how long one read may take.
 	Timeout time.Duration
 	// MaxBackoff is the longest wait after a failure. The first failure waits
@@ -45,6 +48,7 @@ func (s Settings) withDefaults() Settings {
 	if s.Interval <= 0 {
 		s.Interval = DefaultInterval
 	}
+	s.IdleInterval = max(s.IdleInterval, s.Interval)
 	if s.Timeout <= 0 {
 		s.Timeout = min(max(s.Interval, MinDefaultTimeout), MaxDefaultTimeout)
 	}
@@ -60,9 +64,10 @@ func (s Settings) withDefaults() Settings {
 // with returns the settings that serve both users.
 func (s Settings) with(other Settings) Settings {
 	return Settings{
-		Interval:   min(s.Interval, other.Interval),
-		Timeout:    max(s.Timeout, other.Timeout),
-		MaxBackoff: min(s.MaxBackoff, other.MaxBackoff),
+		Interval:     min(s.Interval, other.Interval),
+		IdleInterval: min(s.IdleInterval, other.IdleInterval),
+		Timeout:      max(s.Timeout, other.Timeout),
+		MaxBackoff:   min(s.MaxBackoff, other.MaxBackoff),
 	}
 }
 
@@ -82,12 +87,18 @@ func (s Settings) delay(failures int) time.Duration {
 	return delay
 }
 
-// due returns when the read after one that began and ended then is to begin.
-// random is in [0, 1).
-func (s Settings) due(began, ended time.Time, failures int, random float64) time.Time {
-	delay := s.delay(failures)
-	due := began.Add(time.Duration(float64(delay) * (1 + jitter*(2*random-1))))
-	if rested := ended.Add(delay / 4); rested.After(due) {
+// Attempt is the latest attempt to read a source.
+type Attempt struct {
+	Began, Ended time.Time
+	Failures     int     // attempts that failed in a row, this one included
+	Random       float64 // in [0, 1): where in its jitter the next read is placed
+}
+
+// Due returns when the read after this attempt is to begin.
+func (s Settings) Due(last Attempt) time.Time {
+	delay := s.delay(last.Failures)
+	due := last.Began.Add(time.Duration(float64(delay) * (1 + jitter*(2*last.Random-1))))
+	if rested := last.Ended.Add(delay / 4); rested.After(due) {
 		return rested
 	}
 	return due

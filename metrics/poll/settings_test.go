@@ -6,17 +6,22 @@ import (
 )
 
 func TestDefaults(t *testing.T) {
+	settings := func(interval, timeout, backoff, idle time.Duration) Settings {
+		return Settings{Interval: interval, Timeout: timeout, MaxBackoff: backoff, IdleInterval: idle}
+	}
 	for _, test := range []struct {
 		name       string
 		give, want Settings
 	}{
-		{"nothing said", Settings{}, Settings{15 * time.Second, 10 * time.Second, 30 * time.Second}},
-		{"negative is nothing", Settings{-1, -1, -1}, Settings{15 * time.Second, 10 * time.Second, 30 * time.Second}},
-		{"short interval", Settings{Interval: 500 * time.Millisecond}, Settings{500 * time.Millisecond, time.Second, 2500 * time.Millisecond}},
-		{"two seconds", Settings{Interval: 2 * time.Second}, Settings{2 * time.Second, 2 * time.Second, 10 * time.Second}},
-		{"a minute", Settings{Interval: time.Minute}, Settings{time.Minute, 10 * time.Second, 30 * time.Second}},
-		{"all said", Settings{time.Second, time.Minute, time.Hour}, Settings{time.Second, time.Minute, time.Hour}},
-		{"the longest there is", Settings{Interval: 1<<63 - 1}, Settings{1<<63 - 1, 10 * time.Second, 30 * time.Second}},
+		{"nothing said", Settings{}, settings(15*time.Second, 10*time.Second, 30*time.Second, 15*time.Second)},
+		{"negative is nothing", settings(-1, -1, -1, -1), settings(15*time.Second, 10*time.Second, 30*time.Second, 15*time.Second)},
+		{"short interval", Settings{Interval: 500 * time.Millisecond},
+			settings(500*time.Millisecond, time.Second, 2500*time.Millisecond, 500*time.Millisecond)},
+		{"two seconds", Settings{Interval: 2 * time.Second}, settings(2*time.Second, 2*time.Second, 10*time.Second, 2*time.Second)},
+		{"a minute", Settings{Interval: time.Minute}, settings(time.Minute, 10*time.Second, 30*time.Second, time.Minute)},
+		{"all said", settings(time.Second, time.Minute, time.Hour, 2*time.Hour), settings(time.Second, time.Minute, time.Hour, 2*time.Hour)},
+		{"idle is never faster", settings(time.Minute, time.Second, time.Hour, time.Second), settings(time.Minute, time.Second, time.Hour, time.Minute)},
+		{"the longest there is", Settings{Interval: 1<<63 - 1}, settings(1<<63-1, 10*time.Second, 30*time.Second, 1<<63-1)},
 	} {
 		if got := test.give.withDefaults(); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
@@ -25,9 +30,9 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestUsersAgree(t *testing.T) {
-	one := Settings{Interval: time.Second, Timeout: time.Second, MaxBackoff: time.Minute}
-	two := Settings{Interval: time.Minute, Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second}
-	want := Settings{Interval: time.Second, Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second}
+	one := Settings{Interval: time.Second, Timeout: time.Second, MaxBackoff: time.Minute, IdleInterval: time.Hour}
+	two := Settings{Interval: time.Minute, Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, IdleInterval: time.Minute}
+	want := Settings{Interval: time.Second, Timeout: 10 * time.Second, MaxBackoff: 30 * time.Second, IdleInterval: time.Minute}
 	if got := one.with(two); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -4,26 +4,11 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/config"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
-)
 
-const (
-	// maxAttempts and maxRetryDelay bound what the SDK does by itself: one more
-	// attempt, soon, mends a connection that the server had closed. Whatever
-	// lasts longer is better seen as a failed reading, and backed off from by
-	// the poller.
-	maxAttempts   = 2
-	maxRetryDelay = 250 * time.Millisecond
-
-	// imitationRegion signs requests to an endpoint that isn't AWS's where
-	// nobody names a region. Such servers don't care, but the SDK does.
-	imitationRegion = "us-east-1"
+	"github.com/keda-headroom/headroom/metrics/awscall"
 )
 
 // Options of a [Client]. The zero value is right for use inside AWS.
@@ -32,7 +17,7 @@ type Options struct {
 	// environment variables, shared files and credential chain).
 	Config *aws.Config
 	// Observe is told of every request sent: the service ("sqs"), the operation
-	// ("GetQueueAttributes") and the result, one of the [Result] values. It is
+	// ("GetQueueAttributes") and the result, one of the [awscall.Result] values. It is
 	// called from several goroutines at a time. nil tells nobody.
 	Observe func(service, operation, result string)
 }
@@ -41,11 +26,11 @@ type Options struct {
 // All methods may be called at any time from anywhere.
 type Client struct {
 	config  aws.Config
-	secrets *secrets
+	secrets *awscall.Secrets
 	observe func(service, operation, result string)
 
 	mu    sync.Mutex
-	sites map[site]*awssqs.Client
+	sites map[Site]*awssqs.Client
 }
 
 // New returns a Client with the AWS SDK's configuration as it is now. It asks
@@ -53,25 +38,17 @@ type Client struct {
 // It fails where the configuration can't be read, as when AWS_PROFILE names a
 // profile that doesn't exist.
 func New(ctx context.Context, options Options) (*Client, error) {
-	var loaded aws.Config
-	if options.Config != nil {
-		loaded = options.Config.Copy()
-	} else {
-		var err error
-		if loaded, err = config.LoadDefaultConfig(ctx); err != nil {
-			return nil, fmt.Errorf("loading the AWS configuration: %w", err)
-		}
+	loaded, secrets, err := awscall.Configuration(ctx, options.Config)
+	if err != nil {
+		return nil, err
 	}
-	client := &Client{config: loaded, observe: options.Observe, sites: make(map[site]*awssqs.Client)}
-	client.secrets = &secrets{chain: loaded.Credentials}
-	client.config.Credentials = client.secrets
-	return client, nil
+	return &Client{config: loaded, secrets: secrets, observe: options.Observe, sites: make(map[Site]*awssqs.Client)}, nil
 }
 
 // Queue returns the queue at location. It checks location and does no I/O: errors
 // are what only an edit can mend.
 func (c *Client) Queue(location Location) (*Queue, error) {
-	where, queue, err := location.resolve()
+	where, queue, err := location.Resolve()
 	if err != nil {
 		return nil, err
 	}
@@ -87,18 +64,18 @@ func (c *Client) Queue(location Location) (*Queue, error) {
 }
 
 // site returns the SDK client for where.
-func (c *Client) site(where site) (*awssqs.Client, error) {
+func (c *Client) site(where Site) (*awssqs.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if client := c.sites[where]; client != nil {
 		return client, nil
 	}
 	client := awssqs.NewFromConfig(c.config, func(o *awssqs.Options) {
-		if where.region != "" {
-			o.Region = where.region
+		if where.Region != "" {
+			o.Region = where.Region
 		}
-		if where.endpoint != "" {
-			o.BaseEndpoint = aws.String(where.endpoint)
+		if where.Endpoint != "" {
+			o.BaseEndpoint = aws.String(where.Endpoint)
 		}
 		if o.BaseEndpoint != nil {
 			// Whoever names an endpoint has chosen; the SDK refuses to combine
@@ -106,19 +83,13 @@ func (c *Client) site(where site) (*awssqs.Client, error) {
 			o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled
 			o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateDisabled
 			if o.Region == "" {
-				o.Region = imitationRegion
+				o.Region = awscall.ImitationRegion
 			}
 		}
-		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
-			r.MaxAttempts = maxAttempts
-			r.MaxBackoff = maxRetryDelay
-			// No quota across queues: attempts are few, and an exhausted quota
-			// would hide what went wrong.
-			r.RateLimiter = ratelimit.None
-		})
+		o.Retryer = awscall.Retryer()
 		o.RetryMaxAttempts = 0 // the SDK's configuration doesn't change the above
 		if c.observe != nil {
-			o.APIOptions = append(o.APIOptions, countRequests(c.observe))
+			o.APIOptions = append(o.APIOptions, awscall.Count(c.observe))
 		}
 	})
 	if client.Options().Region == "" {

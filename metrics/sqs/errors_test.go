@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/awscall"
 )
 
 // The answers here are ones that no sound server gives, or that AWS gives for
@@ -103,27 +104,27 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer http.HandlerFunc
-		result Result
+		result awscall.Result
 		words  []string
 	}{
-		{"denied by a policy", awsError(400, "AccessDeniedException", "User: arn:aws:iam::123456789012:user/x is not authorized"), ResultDenied,
+		{"denied by a policy", awsError(400, "AccessDeniedException", "User: arn:aws:iam::123456789012:user/x is not authorized"), awscall.ResultDenied,
 			[]string{"needs sqs:GetQueueAttributes", "user/x is not authorized"}},
-		{"clock or secret", awsError(403, "SignatureDoesNotMatch", "The request signature we calculated does not match"), ResultCredentials,
+		{"clock or secret", awsError(403, "SignatureDoesNotMatch", "The request signature we calculated does not match"), awscall.ResultCredentials,
 			[]string{"SQS doesn't accept our credentials (SignatureDoesNotMatch)", "clock of this machine"}},
-		{"expired", awsError(403, "ExpiredToken", "The security token included in the request is expired"), ResultCredentials,
+		{"expired", awsError(403, "ExpiredToken", "The security token included in the request is expired"), awscall.ResultCredentials,
 			[]string{"they have expired"}},
-		{"of somebody else", awsError(403, "InvalidClientTokenId", "The security token included in the request is invalid."), ResultCredentials,
+		{"of somebody else", awsError(403, "InvalidClientTokenId", "The security token included in the request is invalid."), awscall.ResultCredentials,
 			[]string{"(InvalidClientTokenId): check that they are current"}},
-		{"throttled", awsError(400, "RequestThrottled", "Request is throttled."), ResultThrottled, []string{"SQS throttles us (RequestThrottled)"}},
-		{"too many requests", awsError(429, "Whatever", ""), ResultThrottled, nil},
-		{"in trouble", awsError(500, "InternalFailure", "We encountered an internal error"), ResultServerError, []string{"HTTP status 500", "internal error"}},
-		{"another error", awsError(400, "InvalidAddress", "The address is not valid for this endpoint."), ResultRefused,
+		{"throttled", awsError(400, "RequestThrottled", "Request is throttled."), awscall.ResultThrottled, []string{"SQS throttles us (RequestThrottled)"}},
+		{"too many requests", awsError(429, "Whatever", ""), awscall.ResultThrottled, nil},
+		{"in trouble", awsError(500, "InternalFailure", "We encountered an internal error"), awscall.ResultServerError, []string{"HTTP status 500", "internal error"}},
+		{"another error", awsError(400, "InvalidAddress", "The address is not valid for this endpoint."), awscall.ResultRefused,
 			[]string{"SQS refuses the request (InvalidAddress): The address is not valid for this endpoint."}},
-		{"a proxy's page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Sign in</html>") }, ResultBadAnswer,
+		{"a proxy's page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Sign in</html>") }, awscall.ResultBadAnswer,
 			[]string{"(HTTP status 200) is none of SQS", "proxy"}},
-		{"a web server", http.NotFound, ResultBadAnswer, []string{"(HTTP status 404) is none of SQS"}},
-		{"a gateway", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, ResultServerError, []string{"HTTP status 502"}},
-		{"a very long message", awsError(400, "Odd", strings.Repeat("é", 5000)+"\nsecond line"), ResultRefused, []string{"…"}},
+		{"a web server", http.NotFound, awscall.ResultBadAnswer, []string{"(HTTP status 404) is none of SQS"}},
+		{"a gateway", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, awscall.ResultServerError, []string{"HTTP status 502"}},
+		{"a very long message", awsError(400, "Odd", strings.Repeat("é", 5000)+"\nsecond line"), awscall.ResultRefused, []string{"…"}},
 	} {
 		queue, endpoint := answering(t, test.answer)
 		wantFailure(t.Context(), t, queue, test.result, append(test.words, "GetQueueAttributes of queue "+endpoint+"/123456789012/orders: ")...)
@@ -136,9 +137,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 func TestAnAnswerWithoutAURL(t *testing.T) {
 	t.Parallel()
 	queue, endpoint := answering(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
-	queue.location, queue.secrets = Location{Name: "orders"}, &secrets{}
+	queue.location, queue.secrets = Location{Name: "orders"}, &awscall.Secrets{}
 	queue.url.Store(nil)
-	wantFailure(t.Context(), t, queue, ResultBadAnswer, "GetQueueUrl of queue orders: the answer of "+endpoint+" has no QueueUrl")
+	wantFailure(t.Context(), t, queue, awscall.ResultBadAnswer, "GetQueueUrl of queue orders: the answer of "+endpoint+" has no QueueUrl")
 }
 
 // TestErrorsKeepCredentialsToThemselves has servers answer with all that they
@@ -184,7 +185,7 @@ func TestAnEndpointThatIsNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t.Context(), t, queue, ResultUnreachable, "http://sqs.invalid can't be reached: ", "no such host")
+	wantFailure(t.Context(), t, queue, awscall.ResultUnreachable, "http://sqs.invalid can't be reached: ", "no such host")
 }
 
 // emptyEnvironment leaves the SDK nothing to find.
@@ -225,7 +226,7 @@ func TestTheDefaultConfiguration(t *testing.T) {
 		}
 		return queue
 	}
-	wantFailure(t.Context(), t, open(), ResultCredentials,
+	wantFailure(t.Context(), t, open(), awscall.ResultCredentials,
 		"GetQueueUrl of queue orders: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role (EKS Pod Identity, IRSA)", "no EC2 IMDS role found")
 	if calls := q.Calls()["GetQueueUrl"]; calls != 0 {
 		t.Errorf("asked %d times without credentials", calls)
@@ -282,7 +283,7 @@ func TestACredentialServiceThatRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t.Context(), t, queue, ResultCredentials,
+	wantFailure(t.Context(), t, queue, awscall.ResultCredentials,
 		"no credentials: they were refused to us (AccessDenied): Not authorized to perform sts:AssumeRoleWithWebIdentity; check the role and who may assume it")
 }
 
@@ -292,7 +293,7 @@ func TestNoChainAtAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t.Context(), t, queue, ResultCredentials, "no credentials", "the configuration has no credentials")
+	wantFailure(t.Context(), t, queue, awscall.ResultCredentials, "no credentials", "the configuration has no credentials")
 }
 
 func TestAConfigurationThatCannotBeRead(t *testing.T) {

@@ -45,14 +45,30 @@ func (l Location) String() string {
 
 var anyRegionForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// site is one endpoint in one region: what one SDK client talks to. Either may
-// be "" for what the SDK's configuration says.
-type site struct{ region, endpoint string }
+// Site is one endpoint in one region: what one SDK client talks to. Either may
+// be "" for what the SDK's configuration says. Endpoint is "" for the one that the
+// SDK would ask in that region anyway.
+type Site struct{ Region, Endpoint string }
 
-// resolve checks l and says where the queue is and what it is called.
-func (l Location) resolve() (site, QueueURL, error) {
-	fail := func(field string, err error) (site, QueueURL, error) {
-		return site{}, QueueURL{}, fmt.Errorf("%s: %w", field, err)
+// OfAWS reports whether the site is asked at one of AWS's own endpoints, so that
+// the region's other services are at theirs.
+func (s Site) OfAWS() bool {
+	if s.Endpoint == "" {
+		return true
+	}
+	parsed, err := parseHTTPURL(s.Endpoint)
+	if err != nil {
+		return false
+	}
+	_, _, isAWS := awsHost(strings.ToLower(strings.TrimSuffix(parsed.Hostname(), ".")))
+	return isAWS
+}
+
+// Resolve checks l and says where the queue is and what it is called. It does no
+// I/O; errors are what only an edit can mend.
+func (l Location) Resolve() (Site, QueueURL, error) {
+	fail := func(field string, err error) (Site, QueueURL, error) {
+		return Site{}, QueueURL{}, fmt.Errorf("%s: %w", field, err)
 	}
 	var queue QueueURL
 	var err error
@@ -75,15 +91,15 @@ func (l Location) resolve() (site, QueueURL, error) {
 		queue = QueueURL{Name: l.Name, Account: l.Account}
 	}
 
-	where := site{region: l.Region, endpoint: l.Endpoint}
-	if where.region == "" {
-		where.region = queue.Region
-	} else if !anyRegionForm.MatchString(where.region) {
-		return fail("region", fmt.Errorf("expected a region such as eu-west-1, found %q", where.region))
+	where := Site{Region: l.Region, Endpoint: l.Endpoint}
+	if where.Region == "" {
+		where.Region = queue.Region
+	} else if !anyRegionForm.MatchString(where.Region) {
+		return fail("region", fmt.Errorf("expected a region such as eu-west-1, found %q", where.Region))
 	}
 	if l.Endpoint == "" {
-		where.endpoint = queue.Endpoint
-		if queue.Endpoint == "" && queue.Region != "" && where.region != queue.Region {
+		where.Endpoint = queue.Endpoint
+		if queue.Endpoint == "" && queue.Region != "" && where.Region != queue.Region {
 			return fail("region", fmt.Errorf("expected %s as in the queue's URL %q, or none, found %q", queue.Region, l.URL, l.Region))
 		}
 	} else if _, err := parseHTTPURL(l.Endpoint); err != nil {

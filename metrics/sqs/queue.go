@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/awscall"
 )
 
 // The operations that reading takes.
@@ -31,7 +32,7 @@ type Queue struct {
 	location Location
 	name     string
 	client   *awssqs.Client
-	secrets  *secrets
+	secrets  *awscall.Secrets
 	url      atomic.Pointer[string] // nil until looked up
 }
 
@@ -47,7 +48,7 @@ func (q *Queue) Read(ctx context.Context) (metrics.Queue, error) {
 		}
 	}
 	answer, err := q.ask(ctx, known)
-	if err != nil && err.Result == ResultNotFound && q.location.URL == "" {
+	if err != nil && err.Result == awscall.ResultNotFound && q.location.URL == "" {
 		// The queue may have been made anew, with another URL.
 		found, lookUpErr := q.lookUp(ctx)
 		if lookUpErr != nil {
@@ -75,7 +76,7 @@ func (q *Queue) lookUp(ctx context.Context) (*string, error) {
 		return nil, q.explain(getQueueURL, err)
 	}
 	if aws.ToString(answer.QueueUrl) == "" {
-		return nil, &Error{Result: ResultBadAnswer, text: fmt.Sprintf("%s of queue %s: the answer of %s has no QueueUrl", getQueueURL, q.location, q.endpoint())}
+		return nil, awscall.NewError(awscall.ResultBadAnswer, fmt.Sprintf("%s of queue %s: the answer of %s has no QueueUrl", getQueueURL, q.location, q.endpoint()))
 	}
 	q.url.Store(answer.QueueUrl)
 	return answer.QueueUrl, nil

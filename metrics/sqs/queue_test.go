@@ -14,6 +14,7 @@ import (
 
 	"github.com/keda-headroom/headroom/internal/fakeaws"
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/awscall"
 	"github.com/keda-headroom/headroom/metrics/poll"
 )
 
@@ -118,7 +119,7 @@ func wantDepth(t *testing.T, queue *Queue, want metrics.Queue) {
 }
 
 // wantFailure reads the queue and holds that it fails with this result and words.
-func wantFailure(ctx context.Context, t *testing.T, queue *Queue, result Result, words ...string) {
+func wantFailure(ctx context.Context, t *testing.T, queue *Queue, result awscall.Result, words ...string) {
 	t.Helper()
 	got, err := queue.Read(ctx)
 	if err == nil {
@@ -175,7 +176,7 @@ func TestAQueueByName(t *testing.T) {
 	queue := q.queue(Location{Name: "orders", Account: "123456789012"})
 
 	// It isn't there yet.
-	wantFailure(t.Context(), t, queue, ResultNotFound, "GetQueueUrl of queue orders of account 123456789012: there is no such queue in region eu-west-1 at "+q.URL())
+	wantFailure(t.Context(), t, queue, awscall.ResultNotFound, "GetQueueUrl of queue orders of account 123456789012: there is no such queue in region eu-west-1 at "+q.URL())
 	q.wantRequests(map[string]int{"sqs/GetQueueUrl/not_found": 1})
 
 	// It is looked up once for all readings.
@@ -189,7 +190,7 @@ func TestAQueueByName(t *testing.T) {
 	if _, err := q.sdk.DeleteQueue(t.Context(), &awssqs.DeleteQueueInput{QueueUrl: &url}); err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t.Context(), t, queue, ResultNotFound, "there is no such queue")
+	wantFailure(t.Context(), t, queue, awscall.ResultNotFound, "there is no such queue")
 	q.wantRequests(map[string]int{"sqs/GetQueueAttributes/not_found": 1, "sqs/GetQueueUrl/not_found": 1})
 
 	// And made anew.
@@ -212,7 +213,7 @@ func TestAQueueThatMovedIsFoundInTheSameReading(t *testing.T) {
 func TestAQueueByURLThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	q := newQueues(t)
-	wantFailure(t.Context(), t, q.queue(Location{URL: q.URL() + "/123456789012/none"}), ResultNotFound,
+	wantFailure(t.Context(), t, q.queue(Location{URL: q.URL() + "/123456789012/none"}), awscall.ResultNotFound,
 		"GetQueueAttributes of queue "+q.URL()+"/123456789012/none: there is no such queue in region eu-west-1")
 	q.wantRequests(map[string]int{"sqs/GetQueueAttributes/not_found": 1})
 }
@@ -222,9 +223,9 @@ func TestDenied(t *testing.T) {
 	q := newQueues(t)
 	url := q.create("orders")
 	lift := q.Inject(fakeaws.AccessDenied())
-	wantFailure(t.Context(), t, q.queue(Location{URL: url}), ResultDenied,
+	wantFailure(t.Context(), t, q.queue(Location{URL: url}), awscall.ResultDenied,
 		"access denied: the caller needs sqs:GetQueueAttributes on this queue, by its own policy or the queue's", url, "is not authorized to perform this action")
-	wantFailure(t.Context(), t, q.queue(Location{Name: "orders"}), ResultDenied,
+	wantFailure(t.Context(), t, q.queue(Location{Name: "orders"}), awscall.ResultDenied,
 		"the caller needs sqs:GetQueueUrl and sqs:GetQueueAttributes on this queue")
 	q.wantRequests(map[string]int{"sqs/GetQueueAttributes/denied": 1, "sqs/GetQueueUrl/denied": 1})
 	lift()
@@ -246,11 +247,11 @@ func TestThrottledAndUnavailable(t *testing.T) {
 
 	// What lasts is a failed reading after two attempts.
 	lift := q.Inject(fakeaws.Throttled())
-	wantFailure(t.Context(), t, queue, ResultThrottled, "SQS throttles us (ThrottlingException): poll less often")
+	wantFailure(t.Context(), t, queue, awscall.ResultThrottled, "SQS throttles us (ThrottlingException): poll less often")
 	q.wantRequests(map[string]int{"sqs/GetQueueAttributes/throttled": 2})
 	lift()
 	q.Inject(fakeaws.Unavailable())
-	wantFailure(t.Context(), t, queue, ResultServerError, q.URL()+" failed with HTTP status 503: Service Unavailable")
+	wantFailure(t.Context(), t, queue, awscall.ResultServerError, q.URL()+" failed with HTTP status 503: Service Unavailable")
 	q.wantRequests(map[string]int{"sqs/GetQueueAttributes/server_error": 2})
 }
 
@@ -263,7 +264,7 @@ func TestAConnectionThatBreaks(t *testing.T) {
 	wantDepth(t, queue, metrics.Queue{})
 	fault.Times = 0
 	q.Inject(fault)
-	wantFailure(t.Context(), t, queue, ResultUnreachable, q.URL()+" can't be reached: EOF")
+	wantFailure(t.Context(), t, queue, awscall.ResultUnreachable, q.URL()+" can't be reached: EOF")
 }
 
 func TestAServerThatHangs(t *testing.T) {
@@ -274,14 +275,14 @@ func TestAServerThatHangs(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	wantFailure(ctx, t, queue, ResultTimeout, "GetQueueAttributes of queue "+*queue.url.Load()+": waiting for an answer from "+q.URL())
+	wantFailure(ctx, t, queue, awscall.ResultTimeout, "GetQueueAttributes of queue "+*queue.url.Load()+": waiting for an answer from "+q.URL())
 	if _, err := queue.Read(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v is not context.DeadlineExceeded", err)
 	}
 
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	wantFailure(canceled, t, queue, ResultCanceled, "canceled")
+	wantFailure(canceled, t, queue, awscall.ResultCanceled, "canceled")
 }
 
 // TestAKilledServer follows a queue through the death of its server and its

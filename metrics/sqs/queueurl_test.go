@@ -152,7 +152,7 @@ func FuzzParseQueueURL(f *testing.F) {
 				t.Fatalf("%q: endpoint %q (%v)", text, queue.Endpoint, err)
 			}
 		}
-		if _, _, err := (Location{URL: text}).resolve(); err != nil {
+		if _, _, err := (Location{URL: text}).Resolve(); err != nil {
 			t.Fatalf("%q is the URL of a queue but no location: %v", text, err)
 		}
 	})

@@ -35,7 +35,7 @@
 //	checksum            4 bytes, little endian, CRC-32C of the payload
 //	payload             one byte of kind, and the rest
 //
-// Kind 'H', the first frame, is a JSON object: format (1), program (the version
+// Kind 'H', the first frame, is a JSON object: format (2), program (the version
 // that wrote it), and schema and types, which describe the fields of what
 // follows (see package delta). Kind 'R' is a record:
 //
@@ -46,10 +46,10 @@
 //	dropped    uvarint: decisions since the last record that could not be kept
 //	checksum   4 bytes, little endian: see [Checksum]
 //	policy, databases, queues, fleets, remembered databases, remembered
-//	workloads, outcomes: what changed of each since the group's last record in
-//	this segment, or all of it in its first (a key frame)
+//	workloads, outcomes, points: what changed of each since the group's last
+//	record in this segment, or all of it in its first (a key frame)
 //
-// Other kinds are passed over. A frame that is cut short or whose checksum is
+// Segments of format 1, which is read too, have no points. Other kinds are passed over. A frame that is cut short or whose checksum is
 // wrong ends its segment: what stood before it is whole, and the next segment
 // starts afresh. A step of the clock starts a new segment too, so that times in
 // one segment only rise.

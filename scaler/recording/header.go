@@ -10,8 +10,12 @@ import (
 	"github.com/keda-headroom/headroom/scaler/recording/delta"
 )
 
-// format is the version of the frames. Fields come and go without a new one.
-const format = 1
+// format is the version of the frames; earlier ones are read too. Fields come and
+// go without a new one. pointsFormat is the first whose records have points.
+const (
+	format       = 2
+	pointsFormat = 2
+)
 
 // header is the first frame of a segment.
 type header struct {
@@ -30,6 +34,7 @@ type types struct {
 	DatabaseMemory string `json:"databaseMemory"`
 	WorkloadMemory string `json:"workloadMemory"`
 	Outcome        string `json:"outcome"`
+	Points         string `json:"points,omitempty"`
 }
 
 // newHeader describes the types of this program.
@@ -46,6 +51,7 @@ func newHeader(program string) (header, error) {
 		{&h.Types.DatabaseMemory, reflect.TypeFor[policy.DatabaseMemory]()},
 		{&h.Types.WorkloadMemory, reflect.TypeFor[policy.WorkloadMemory]()},
 		{&h.Types.Outcome, reflect.TypeFor[Outcome]()},
+		{&h.Types.Points, reflect.TypeFor[reading[published]]()},
 	} {
 		name, err := h.Schema.Add(part.t)
 		if err != nil {
@@ -61,8 +67,8 @@ func parseHeader(payload []byte) (header, error) {
 	if err := json.Unmarshal(payload, &h); err != nil {
 		return header{}, fmt.Errorf("header: %w", err)
 	}
-	if h.Format != format {
-		return header{}, fmt.Errorf("expected a recording of format %d, found format %d, written by headroom %s", format, h.Format, h.Program)
+	if h.Format < 1 || h.Format > format {
+		return header{}, fmt.Errorf("expected a recording of format %d or an earlier one, found format %d, written by headroom %s", format, h.Format, h.Program)
 	}
 	return h, nil
 }
@@ -76,10 +82,12 @@ type codecs struct {
 	rDatabase delta.Codec[policy.DatabaseMemory]
 	rWorkload delta.Codec[policy.WorkloadMemory]
 	outcomes  delta.Codec[Outcome]
+	points    delta.Codec[reading[published]]
+	hasPoints bool
 }
 
 func (h header) codecs() (c codecs, err error) {
-	for _, compile := range []func() error{
+	compile := []func() error{
 		into(&c.group, h.Schema, h.Types.Group),
 		into(&c.databases, h.Schema, h.Types.Database),
 		into(&c.queues, h.Schema, h.Types.Queue),
@@ -87,8 +95,12 @@ func (h header) codecs() (c codecs, err error) {
 		into(&c.rDatabase, h.Schema, h.Types.DatabaseMemory),
 		into(&c.rWorkload, h.Schema, h.Types.WorkloadMemory),
 		into(&c.outcomes, h.Schema, h.Types.Outcome),
-	} {
-		if err := compile(); err != nil {
+	}
+	if c.hasPoints = h.Format >= pointsFormat; c.hasPoints {
+		compile = append(compile, into(&c.points, h.Schema, h.Types.Points))
+	}
+	for _, part := range compile {
+		if err := part(); err != nil {
 			return codecs{}, err
 		}
 	}

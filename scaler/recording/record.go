@@ -64,6 +64,12 @@ func New(at time.Time, group policy.Group, snapshot policy.Snapshot, ledger poli
 	for _, w := range group.Workloads {
 		copyKey(r.Snapshot.Queues, snapshot.Queues, w.ID)
 		copyKey(r.Snapshot.Fleets, snapshot.Fleets, w.ID)
+		if points, ok := snapshot.Points[w.ID]; ok {
+			if r.Snapshot.Points == nil {
+				r.Snapshot.Points = map[metrics.ID]metrics.Reading[metrics.Points]{}
+			}
+			r.Snapshot.Points[w.ID] = points
+		}
 	}
 	for _, w := range plan.Workloads {
 		r.Outcomes[w.ID] = Outcome{Demand: w.Demand.Raw, Ceiling: w.Ceiling, Told: told(w)}
@@ -86,6 +92,7 @@ func (r Record) Clone() Record {
 	r.Snapshot = policy.Snapshot{
 		Databases: maps.Clone(r.Snapshot.Databases),
 		Queues:    maps.Clone(r.Snapshot.Queues),
+		Points:    maps.Clone(r.Snapshot.Points),
 		Fleets:    maps.Clone(r.Snapshot.Fleets),
 	}
 	r.Ledger = policy.Ledger{Databases: maps.Clone(r.Ledger.Databases), Workloads: maps.Clone(r.Ledger.Workloads)}

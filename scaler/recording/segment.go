@@ -107,6 +107,7 @@ func (e *encoder) encode(r Record, heartbeat time.Duration) ([]byte, error) {
 	writeMap(w, e.codecs.rDatabase, same, old.Ledger.Databases, r.Ledger.Databases)
 	writeMap(w, e.codecs.rWorkload, same, old.Ledger.Workloads, r.Ledger.Workloads)
 	writeMap(w, e.codecs.outcomes, same, old.Outcomes, r.Outcomes)
+	writePoints(w, e.codecs.points, old.Snapshot.Points, r.Snapshot.Points)
 	body, err := w.Bytes()
 	if err != nil {
 		return nil, err
@@ -219,6 +220,9 @@ func (d *decoder) decode(payload []byte) (*Record, error) {
 	readMap(r, d.codecs.rDatabase, same, same, &record.Ledger.Databases)
 	readMap(r, d.codecs.rWorkload, same, same, &record.Ledger.Workloads)
 	readMap(r, d.codecs.outcomes, same, same, &record.Outcomes)
+	if d.codecs.hasPoints {
+		readPoints(r, d.codecs.points, &record.Snapshot.Points)
+	}
 	err := r.End()
 	if err == nil {
 		err = whole(record.Group)

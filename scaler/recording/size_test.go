@@ -23,7 +23,7 @@ func BenchmarkDay(b *testing.B) {
 					b.Fatal(err)
 				}
 				w := newWorld(1, "orders", 100)
-				w.scaling = 5 * time.Minute
+				w.scaling, w.minutes = 5*time.Minute, 60
 				var took time.Duration
 				simulated := 600 * c.step
 				for w.now.Sub(start) < simulated {

@@ -23,6 +23,8 @@ type world struct {
 	quiet int
 	// scaling is how long a workload keeps its number of pods, on average.
 	scaling time.Duration
+	// minutes is how many of them points go back.
+	minutes int
 	// held are the connections of each pod, by address.
 	held map[string]int
 }
@@ -39,7 +41,7 @@ type made struct {
 var start = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
 func newWorld(seed uint64, name string, workloads int) *world {
-	w := &world{r: rand.New(rand.NewPCG(seed, 1)), now: start, scaling: 20 * time.Second, held: map[string]int{}}
+	w := &world{r: rand.New(rand.NewPCG(seed, 1)), now: start, scaling: 20 * time.Second, minutes: 5, held: map[string]int{}}
 	db := metrics.ID{Namespace: "platform", Name: name}
 	w.group.Databases = []policy.Database{{
 		ID: db, PostgreSQL: &policy.PostgreSQL{DSN: policy.DSN{File: "/dsn"}}, Reserve: intorpercent.Percent(10),
@@ -61,6 +63,7 @@ func newWorld(seed uint64, name string, workloads int) *world {
 	w.state = policy.Snapshot{
 		Databases: map[metrics.ID]metrics.Reading[metrics.Database]{},
 		Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{},
+		Points:    map[metrics.ID]metrics.Reading[metrics.Points]{},
 		Fleets:    map[metrics.ID]metrics.Reading[metrics.Fleet]{},
 	}
 	return w
@@ -79,6 +82,7 @@ func (w *world) step(d time.Duration) made {
 	next := policy.Snapshot{
 		Databases: map[metrics.ID]metrics.Reading[metrics.Database]{},
 		Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{},
+		Points:    map[metrics.ID]metrics.Reading[metrics.Points]{},
 		Fleets:    map[metrics.ID]metrics.Reading[metrics.Fleet]{},
 	}
 	due := func(began time.Time, every time.Duration) bool { return w.now.Sub(began) >= every }
@@ -106,6 +110,11 @@ func (w *world) step(d time.Duration) made {
 			}
 		}
 		next.Queues[wl.ID] = queue
+		points := w.state.Points[wl.ID]
+		if last, known := points.Last(); !known || due(points.Began(), time.Minute) {
+			points = metrics.Known(w.points(last), w.now)
+		}
+		next.Points[wl.ID] = points
 	}
 	for _, db := range w.group.Databases {
 		reading := w.state.Databases[db.ID]
@@ -123,6 +132,32 @@ func (w *world) step(d time.Duration) made {
 	m.plan, after = policy.Decide(m.at, m.group, m.snapshot, m.ledger)
 	w.ledger = w.ledger.With(after)
 	return m
+}
+
+// points are those up to 2 minutes ago. Of the newest two minutes only a part
+// was published so far.
+func (w *world) points(last metrics.Points) metrics.Points {
+	newest := w.now.UTC().Truncate(time.Minute).Add(-2 * time.Minute)
+	known := map[time.Time]metrics.Minute{}
+	for _, m := range last.Minutes {
+		known[m.Start] = m
+	}
+	value := func(n int, old *float64, late bool) *float64 {
+		if old != nil || late && w.r.IntN(2) == 0 {
+			return old
+		}
+		v := float64(w.r.IntN(n))
+		return &v
+	}
+	var out metrics.Points
+	for start := newest.Add(-time.Duration(w.minutes-1) * time.Minute); !start.After(newest); start = start.Add(time.Minute) {
+		m, late := known[start], newest.Sub(start) < 2*time.Minute
+		out.Minutes = append(out.Minutes, metrics.Minute{
+			Start: start, Sent: value(300, m.Sent, late), Received: value(300, m.Received, late),
+			Deleted: value(300, m.Deleted, late), OldestAge: value(120, m.OldestAge, late),
+		})
+	}
+	return out
 }
 
 // fleet lets a pod come or go.

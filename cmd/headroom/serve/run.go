@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/keda-headroom/headroom/internal/buildinfo"
+	"github.com/keda-headroom/headroom/metrics/cloudwatch"
 	"github.com/keda-headroom/headroom/metrics/sqs"
 	"github.com/keda-headroom/headroom/scaler"
 	"github.com/keda-headroom/headroom/scaler/condition"
@@ -52,6 +53,10 @@ func Run(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return err
 	}
+	points, err := cloudwatch.New(ctx, cloudwatch.Options{Config: options.AWS, Observe: telemetry.AWSRequest})
+	if err != nil {
+		return err
+	}
 	recorder, err := recording.Open(options.recording(log, build.Version))
 	if err != nil {
 		return err
@@ -72,7 +77,7 @@ func Run(ctx context.Context, options Options) (err error) {
 	}
 
 	sources := scaler.NewSources(scaler.SourcesOptions{
-		Open:          open(queues, around.fleets, around.secrets, options.SessionAge),
+		Open:          open(queues, points, around.fleets, around.secrets, options.SessionAge),
 		FleetInterval: options.FleetInterval, FleetsChanged: around.changed, Epoch: around.term,
 		Observe: telemetry.Read, Refused: telemetry.Refused, Log: log,
 	})
@@ -96,7 +101,8 @@ func Run(ctx context.Context, options Options) (err error) {
 	web := scaler.NewHTTPServer(scaler.HTTPOptions{
 		State: planner.State, Metrics: registry, Stopping: stopping, Ready: around.ready, Standby: around.standby,
 		Handlers: map[string]http.Handler{
-			"GET " + why.Path: why.NewHandler(why.Options{State: planner.State, Recording: recorder, Program: build.Version}),
+			"POST " + scaler.PokePath: scaler.NewPokeHandler(sources.Poke, telemetry.Poked),
+			"GET " + why.Path:         why.NewHandler(why.Options{State: planner.State, Recording: recorder, Program: build.Version}),
 		},
 	})
 	web.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -118,7 +119,17 @@ func start(t *testing.T, options Options) running {
 
 func (r running) get(t *testing.T, path string) (code int, body string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.HTTP+path, nil)
+	return r.ask(t, http.MethodGet, path)
+}
+
+func (r running) post(t *testing.T, path string) (code int, body string) {
+	t.Helper()
+	return r.ask(t, http.MethodPost, path)
+}
+
+func (r running) ask(t *testing.T, method, path string) (code int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+r.HTTP+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +183,7 @@ type terms struct {
 	mode, connectionsPerPod     string
 	othersWindow, maxReadingAge string
 	staleAfter, errorAfter      string
+	pollInterval                string // of the queue; "" is 100ms
 	databases                   string // further ones, as YAML
 }
 
@@ -271,10 +283,10 @@ databases:
   scaledObjectRef: {name: order-workers}
   mode: %s
   databaseRefs: [{name: orders-db, user: worker, connectionsPerPod: %s}]
-  sqs: {queueURL: %q, messagesPerPod: 10, pollInterval: 100ms, staleAfter: %s, errorAfter: %s}
+  sqs: {queueURL: %q, messagesPerPod: 10, pollInterval: %s, staleAfter: %s, errorAfter: %s}
   scaleDownStabilization: 0s
 `, filepath.Join(filepath.Dir(s.policy), "dsn"), s.terms.othersWindow, s.terms.maxReadingAge, s.terms.databases,
-		s.terms.mode, s.terms.connectionsPerPod, *s.queue, s.terms.staleAfter, s.terms.errorAfter))
+		s.terms.mode, s.terms.connectionsPerPod, *s.queue, cmp.Or(s.terms.pollInterval, "100ms"), s.terms.staleAfter, s.terms.errorAfter))
 }
 
 func (s *shop) send(n int) {
@@ -381,10 +393,16 @@ func TestFromQueueAndDatabaseToKEDA(t *testing.T) {
 			t.Errorf("%s: got %d %s", path, code, body)
 		}
 	}
+	if code, body := s.post(t, "/v1/queues/poke?workload=shop/order-workers"); code != http.StatusAccepted || !strings.Contains(body, `"read":"now"`) {
+		t.Errorf("poked: got %d %s", code, body)
+	}
+	if code, _ := s.get(t, "/v1/queues/poke?workload=shop/order-workers"); code != http.StatusMethodNotAllowed {
+		t.Errorf("a poke that only looks: got %d", code)
+	}
 	_, metricsText := s.get(t, "/metrics")
 	for _, part := range []string{
 		`headroom_reads_total{result="ok",source="postgresql"}`, `headroom_reads_total{result="ok",source="fleets"}`,
-		`headroom_aws_requests_total{operation="GetQueueAttributes",result="ok",service="sqs"}`, "headroom_build_info{", "go_goroutines ", "process_open_fds ",
+		`headroom_aws_requests_total{operation="GetQueueAttributes",result="ok",service="sqs"}`, `headroom_queue_pokes_total{result="now"} 1`, "headroom_build_info{", "go_goroutines ", "process_open_fds ",
 	} {
 		if !strings.Contains(metricsText, part) {
 			t.Errorf("/metrics lacks %s", part)
@@ -404,6 +422,37 @@ func TestFromQueueAndDatabaseToKEDA(t *testing.T) {
 		t.Errorf("nothing was recorded: %v, %v", entries, err)
 	}
 	checkLog(t, s.log.String(), s.Addresses)
+}
+
+// A queue that is read each ten minutes: whoever has sent messages says so, and KEDA
+// is pushed the activation.
+func TestAPokeReachesKEDA(t *testing.T) {
+	slow := patient
+	slow.pollInterval, slow.staleAfter, slow.errorAfter = "10m", "1h", "24h"
+	s := newShop(t, slow)
+	s.open()
+	s.tells("an empty queue", 0)
+	s.sees("others were watched for long enough", func(p seen) bool { return p.server().Limit > 0 && p.database.Starting == "" })
+	activity, err := s.keda.StreamIsActive(t.Context(), ask(orders))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := activity.Recv(); err != nil || answer.GetResult() {
+		t.Fatalf("pushed %v, %v", answer, err)
+	}
+	s.send(30)
+	began := time.Now()
+	if code, body := s.post(t, "/v1/queues/poke?workload=shop/order-workers"); code != http.StatusAccepted {
+		t.Fatalf("poked: got %d %s", code, body)
+	}
+	if answer, err := activity.Recv(); err != nil || !answer.GetResult() {
+		t.Fatalf("pushed %v, %v\n%s", answer, err, s.log)
+	}
+	t.Logf("from the poke to the push: %s", time.Since(began))
+	s.tells("30 messages at 10 a pod", 3)
+	if calls := s.aws.Calls()["GetQueueAttributes"]; calls != 2 {
+		t.Errorf("%d calls, want one at the start and one for the poke", calls)
+	}
 }
 
 // ours returns the stacks of goroutines that run something of the service.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/cloudwatch"
 	"github.com/keda-headroom/headroom/metrics/fleet"
 	"github.com/keda-headroom/headroom/metrics/kube/secret"
 	"github.com/keda-headroom/headroom/metrics/poll"
@@ -17,16 +18,33 @@ import (
 )
 
 // open makes the sources that read the real systems.
-func open(queues *sqs.Client, fleets fleet.Source, secrets *secret.Secrets, sessionAge time.Duration) scaler.Open {
+func open(queues *sqs.Client, points *cloudwatch.Client, fleets fleet.Source, secrets *secret.Secrets, sessionAge time.Duration) scaler.Open {
 	return scaler.Open{
 		Database: func(d policy.Database, logins func() []scaler.Login) (poll.Source[metrics.Database], error) {
 			return openDatabase(d, logins, secrets, sessionAge)
 		},
 		Queue: func(q policy.SQS) (poll.Source[metrics.Queue], error) {
-			return queues.Queue(sqs.Location{URL: q.QueueURL, Name: q.QueueName, Region: q.Region, Endpoint: q.Endpoint})
+			return queues.Queue(location(q))
 		},
+		Points: published{points},
 		Fleets: func() (poll.Source[scaler.Fleets], error) { return fleets, nil },
 	}
+}
+
+// location says where the queue of a policy is.
+func location(q policy.SQS) sqs.Location {
+	return sqs.Location{URL: q.QueueURL, Name: q.QueueName, Region: q.Region, Endpoint: q.Endpoint}
+}
+
+// published opens what CloudWatch knows of queues.
+type published struct{ client *cloudwatch.Client }
+
+func (p published) Find(q policy.SQS) (cloudwatch.Place, string, error) {
+	return p.client.Find(location(q))
+}
+
+func (p published) Open(place cloudwatch.Place, names func() []string) poll.Source[cloudwatch.Queues] {
+	return p.client.Open(place, names)
 }
 
 // database is a PostgreSQL server that is asked about the logins of the policy in

@@ -1,4 +1,4 @@
-package sqs
+package awscall
 
 import (
 	"context"
@@ -8,12 +8,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// secrets is the SDK's credential chain. It marks the chain's failures, so that
-// they are told from SQS's, and remembers what must never be in a text.
-type secrets struct {
+// Secrets is the SDK's credential chain. It marks the chain's failures, so that
+// they are told from the services', and remembers what must never be in a text.
+// The zero value has no credentials.
+type Secrets struct {
 	chain aws.CredentialsProvider // nil where the configuration has none
 	last  atomic.Pointer[aws.Credentials]
 }
+
+// NewSecrets returns the chain, which is nil where a configuration has none.
+func NewSecrets(chain aws.CredentialsProvider) *Secrets { return &Secrets{chain: chain} }
 
 // credentialsError is a failure of the credential chain.
 type credentialsError struct{ err error }
@@ -22,7 +26,7 @@ func (e *credentialsError) Error() string { return "credentials: " + e.err.Error
 func (e *credentialsError) Unwrap() error { return e.err }
 
 // Retrieve asks the chain, which caches.
-func (s *secrets) Retrieve(ctx context.Context) (aws.Credentials, error) {
+func (s *Secrets) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if s.chain == nil {
 		return aws.Credentials{}, &credentialsError{errNoChain}
 	}
@@ -36,7 +40,7 @@ func (s *secrets) Retrieve(ctx context.Context) (aws.Credentials, error) {
 
 // scrub returns text without the credentials in use. Nothing puts them there;
 // but servers have been known to answer with the headers they were sent.
-func (s *secrets) scrub(text string) string {
+func (s *Secrets) scrub(text string) string {
 	credentials := s.last.Load()
 	if credentials == nil {
 		return text
