@@ -247,6 +247,14 @@ func TestEveryBoundHolds(t *testing.T) {
 			check(path, fmt.Sprint(v.most+1), false)
 			check(path, fmt.Sprintf("%q", fmt.Sprint(v.least)), false)
 			check(path, fmt.Sprintf("%d.0", v.least), false)
+		case docNumber:
+			check(path, fmt.Sprint(float64(v.least)/docThousand), true)
+			check(path, fmt.Sprint(float64(v.least-1)/docThousand), false)
+			check(path, fmt.Sprint(v.most/docThousand), true)
+			check(path, fmt.Sprintf("%d.001", v.most/docThousand), false)
+			check(path, fmt.Sprintf("%q", fmt.Sprint(v.most/docThousand)), false)
+			check(path, ".inf", false)
+			check(path, ".5", false)
 		case docShare:
 			check(path, fmt.Sprint(v.most), true)
 			check(path, fmt.Sprint(v.most+1), false)
