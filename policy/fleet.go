@@ -46,6 +46,8 @@ type fleet struct {
 
 	lo, hi int // bounds on replicas
 	demand DemandPlan
+	// objective is what is known of the age of messages, nil without an objective.
+	objective *ObjectivePlan
 
 	share, ceiling, target int
 	limit                  limit // what the ceiling follows from

@@ -1,0 +1,144 @@
+package agescore
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/policy"
+)
+
+// began is a minute of the clock.
+var began = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+const (
+	poll    = 5.0   // seconds between two readings of the depth
+	delay   = 180.0 // seconds until a minute is published
+	spinUp  = 60.0  // seconds by which the fleet lags
+	window  = 15    // minutes of points that are asked for
+	service = 0.5
+)
+
+// lagging is how many consumers there are at t: fewer and more than would do, in
+// turn, so that backlogs build up and go.
+func (tr traffic) lagging(t float64) int {
+	load := 1 + 0.3*math.Sin(2*math.Pi*t/2700)
+	return max(1, int(math.Round(tr.rate(max(0, t-spinUp))*service/load)))
+}
+
+// sample is one estimate and the truth, in seconds.
+type sample struct{ at, estimate, truth, uncertainty float64 }
+
+// off is how far the estimate is off, as a multiple of what is allowed.
+func (s sample) off() float64 { return math.Abs(s.estimate-s.truth) / max(0.1*s.truth, 5) }
+
+// watcher decides from what a queue shows, again and again.
+type watcher struct {
+	group  policy.Group
+	ledger policy.Ledger
+	points metrics.Reading[metrics.Points]
+	plan   policy.ObjectivePlan
+}
+
+func newWatcher() *watcher {
+	return &watcher{group: policy.Group{Workloads: []policy.Workload{{
+		ID: metrics.ID{Namespace: "shop", Name: "workers"}, Mode: policy.Observe,
+		SQS: &policy.SQS{QueueName: "orders", MessagesPerPod: 20, MaxMessageAge: 5 * time.Minute, PollInterval: 5 * time.Second, StaleAfter: time.Minute, ErrorAfter: 5 * time.Minute},
+	}}}}
+}
+
+// look decides at now from a reading that began at read.
+func (w *watcher) look(now, read time.Time, counts metrics.Queue, pods int) {
+	id := w.group.Workloads[0].ID
+	fleet := metrics.Fleet{SpecReplicas: pods, StatusReplicas: pods}
+	for i := range pods {
+		name := fmt.Sprint(i)
+		fleet.Pods = append(fleet.Pods, metrics.Pod{UID: name, Name: name, Ready: true, Started: true, CreatedAt: began})
+	}
+	snapshot := policy.Snapshot{
+		Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{id: metrics.Known(counts, read)},
+		Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{id: metrics.Known(fleet, now)},
+		Points: map[metrics.ID]metrics.Reading[metrics.Points]{id: w.points},
+	}
+	var plan policy.Plan
+	plan, w.ledger = policy.Decide(now, w.group, snapshot, w.ledger)
+	w.plan = *plan.Workloads[0].Demand.Objective
+}
+
+// score plays traffic and compares the estimate with the truth.
+func score(tr traffic, work func(*rand.Rand) float64, seed uint64, cloudWatch bool) []sample {
+	random := rand.New(rand.NewPCG(seed, 1))
+	q := newQueue(began, random, work)
+	w := newWatcher()
+	var samples []sample
+	for t := 0.0; t < tr.seconds; t += poll {
+		q.consumers = tr.lagging(t)
+		q.pass(t, tr.come(random, max(0, t-poll), t))
+		now := began.Add(time.Duration(t * float64(time.Second)))
+		if cloudWatch && math.Mod(t, 60) == 10 {
+			w.points = metrics.Known(q.points(delay, window), now)
+		}
+		w.look(now, now, q.counts(), q.consumers)
+		samples = append(samples, sample{t, w.plan.Age.Seconds, q.age(), w.plan.Age.Uncertainty})
+	}
+	return samples
+}
+
+// quantile is of how far estimates are off, of those that pass.
+func quantile(samples []sample, share float64, pass func(sample) bool) (off float64, n int) {
+	var offs []float64
+	for _, s := range samples {
+		if pass(s) {
+			offs = append(offs, s.off())
+		}
+	}
+	if len(offs) == 0 {
+		return 0, 0
+	}
+	slices.Sort(offs)
+	return offs[min(len(offs)-1, int(share*float64(len(offs))))], len(offs)
+}
+
+// tell prints what the estimate is worth.
+func tell(t *testing.T, name string, samples []sample) (p95 float64) {
+	t.Helper()
+	waiting := func(s sample) bool { return s.truth > 0 }
+	old := func(s sample) bool { return s.truth > 30 }
+	p50, _ := quantile(samples, 0.5, waiting)
+	p95, n := quantile(samples, 0.95, waiting)
+	p99, _ := quantile(samples, 0.99, waiting)
+	p95old, nOld := quantile(samples, 0.95, old)
+	covered, largest := 0, 0.0
+	for _, s := range samples {
+		if math.Abs(s.estimate-s.truth) <= s.uncertainty {
+			covered++
+		}
+		largest = max(largest, s.truth)
+	}
+	t.Logf("%-42s error/allowed: median %.2f, 95th %.2f, 99th %.2f of %d; 95th %.2f of %d older than 30 s; oldest %.0f s; inside its uncertainty %.1f %%",
+		name, p50, p95, p99, n, p95old, nOld, largest, 100*float64(covered)/float64(len(samples)))
+	return p95
+}
+
+var services = []struct {
+	name string
+	work func(*rand.Rand) float64
+}{{"fixed", fixed}, {"exponential", exponential}, {"heavy-tailed", heavy}}
+
+func TestAgeOnGeneratedTraffic(t *testing.T) {
+	for _, tr := range generated() {
+		for _, s := range services {
+			samples := score(tr, s.work, 1, true)
+			for half, from := range map[string]float64{"tuned on": 0, "scored on": tr.tuned} {
+				part := slices.DeleteFunc(slices.Clone(samples), func(s sample) bool { return s.at < from || s.at >= from+tr.tuned })
+				if p95 := tell(t, tr.name+", "+s.name+", "+half, part); p95 > 1 && half == "scored on" {
+					t.Errorf("%s, %s: the 95th percentile of the error is %.2f of what is allowed", tr.name, s.name, p95)
+				}
+			}
+		}
+	}
+}
