@@ -44,6 +44,10 @@ const (
 	ageGuessed  = 0.5
 )
 
+// ageRounding is what share of the messages may be one too many, so that the oldest
+// of a burst is not looked for in the quiet before it.
+const ageRounding = 0.01
+
 // ageTolerance is by how many seconds a point and the estimate may differ and
 // still say the same: CloudWatch cuts fractions off, and doesn't say when in the
 // minute it looked.
@@ -67,7 +71,7 @@ func (f Flow) age(now time.Time, q metrics.Queue, points metrics.Points, perMess
 		out.Known, out.Uncertainty = true, late
 		return out // nothing that counts
 	}
-	n = max(0.5, n-0.5-late*inFlight(q)*f.completions(perMessage))
+	n = max(0.5, n*(1-ageRounding)-0.5-late*inFlight(q)*f.completions(perMessage))
 	age, slope, reached := f.back(n)
 	if !reached {
 		return f.ageByPoints(now, points, out)
@@ -181,7 +185,7 @@ func (f Flow) compare(points metrics.Points, fifo bool) disagreement {
 	if len(best) == 0 {
 		return disagreement{}
 	}
-	return disagreement{poison: math.Floor(median(missing)), behind: max(0, median(best)-spread/2), spread: spread}
+	return disagreement{poison: math.Floor(median(missing)), behind: max(0, median(best)-2*spread), spread: spread}
 }
 
 // apart is how far values are from their median, half of them.

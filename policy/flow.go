@@ -67,6 +67,9 @@ type FlowMinute struct {
 	// ready, both in seconds, summed.
 	Flight float64 `json:"flight,omitempty"`
 	Pods   float64 `json:"pods,omitempty"`
+	// Unsure is the variance of Flight: how many were in flight between two readings
+	// that found it changed nobody knows.
+	Unsure float64 `json:"unsure,omitempty"`
 	// Waiting is the fewest messages that any reading found visible.
 	Waiting int64 `json:"waiting,omitempty"`
 	// Readings is how many readings began in the minute.
@@ -120,12 +123,13 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	flight := (inFlight(f.Queue) + inFlight(q)) / 2 * seconds
 	grown := depth(q) - depth(f.Queue)
 	f.Falls = f.fell(-grown, flight, seconds)
-	came := f.came(grown, flight, math.Abs(inFlight(q)-inFlight(f.Queue))/2*seconds, seconds, perMessage)
+	unsure := math.Pow((inFlight(q)-inFlight(f.Queue))*seconds/2, 2) / 3 // of something between the two, all alike
+	came := f.came(grown, flight, unsure, seconds, perMessage)
 	done := came - grown
 	f.Came, f.Minutes = slices.Clone(f.Came), slices.Clone(f.Minutes)
 	f.divide(q, began, func(share float64) (Interval, FlowMinute) {
 		return Interval{Seconds: seconds * share, Messages: came * share, Done: done * share},
-			FlowMinute{Covered: seconds * share, Flight: flight * share, Pods: float64(pods) * seconds * share}
+			FlowMinute{Covered: seconds * share, Flight: flight * share, Unsure: unsure * share, Pods: float64(pods) * seconds * share}
 	})
 	f.At, f.Queue = began, q
 	f.thin()
@@ -136,13 +140,13 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 // grown, and about done were done. Where much is done, little that comes is lost in
 // what is not known of that: then as many come as before, unless what is seen can't
 // be explained by that.
-func (f Flow) came(grown, flight, change, seconds, perMessage float64) float64 {
+func (f Flow) came(grown, flight, unsure, seconds, perMessage float64) float64 {
 	per := f.completions(perMessage)
 	done := flight * per
 	seen := max(0, grown+done, grown)
 	rate, doubt := f.arrivals()
 	before := max(rate*seconds, grown)
-	noise := math.Pow(f.doubt(perMessage)*done, 2) + math.Pow(change*per, 2)/3 + done/4 + 1
+	noise := math.Pow(f.doubt(perMessage)*done, 2) + unsure*per*per + done/4 + 1
 	usual := math.Pow(doubt*seconds, 2) + math.Pow(0.2*before, 2) + before
 	if math.Abs(seen-before) > 3*math.Sqrt(noise+before) {
 		return seen
@@ -183,6 +187,7 @@ func (f *Flow) divide(q metrics.Queue, began time.Time, part func(share float64)
 		last := &f.Minutes[len(f.Minutes)-1]
 		last.Covered += m.Covered
 		last.Flight += m.Flight
+		last.Unsure += m.Unsure
 		last.Pods += m.Pods
 		last.Waiting = min(last.Waiting, waiting)
 		if to.Equal(began) {
@@ -385,7 +390,7 @@ func (f *Flow) learnService(m FlowMinute, done float64) {
 	if done < 1 || m.Flight <= 0 {
 		return
 	}
-	doubt := 1/done + 0.02*0.02
+	doubt := 1/done + 0.02*0.02 + m.Unsure/(m.Flight*m.Flight)
 	if m.Waiting < 1 {
 		doubt += m.Covered / (m.Flight * float64(max(1, m.Readings)))
 	}

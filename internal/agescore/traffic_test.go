@@ -57,20 +57,20 @@ func generated() []traffic {
 	hours := func(n float64) float64 { return n * 3600 }
 	return []traffic{
 		{name: "steps", seconds: hours(4), tuned: hours(2), rate: func(t float64) float64 {
-			return []float64{2, 10, 4, 20, 1, 6}[int(t/1200)%6]
+			return []float64{10, 50, 20, 100, 5, 30}[int(t/1200)%6]
 		}},
 		{name: "ramps", seconds: hours(4), tuned: hours(2), rate: func(t float64) float64 {
-			return 1 + 14*math.Abs(math.Mod(t, 3600)/1800-1)
+			return 5 + 70*math.Abs(math.Mod(t, 3600)/1800-1)
 		}},
 		{name: "bursts", seconds: hours(4), tuned: hours(2), rate: func(t float64) float64 {
 			if math.Mod(t, 900) < 20 {
-				return 100
+				return 300
 			}
-			return 1
+			return 5
 		}},
 		{name: "silence", seconds: hours(4), tuned: hours(2), rate: func(t float64) float64 {
 			if math.Mod(t, 2400) < 600 {
-				return 8
+				return 40
 			}
 			return 0
 		}},
