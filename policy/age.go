@@ -116,6 +116,9 @@ func (f Flow) uncertainty(age, slope float64, points metrics.Points, perMessage 
 		back += f.Came[i].Seconds
 		between = max(between, min(f.Came[i].Seconds, 60))
 	}
+	if f.Service == 0 && perMessage == 0 {
+		return between + 1 + age // nothing tells messages that came and went from none
+	}
 	return min(between/2+1+2*error*guessed*slope, between+1+age)
 }
 

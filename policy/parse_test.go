@@ -60,6 +60,7 @@ func TestEveryFieldArrives(t *testing.T) {
 				QueueURL: "https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo",
 				Region:   "eu-west-1", Endpoint: "http://127.0.0.1:9324",
 				MessagesPerPod: 20, IncludeDelayed: true,
+				MaxMessageAge: 2 * time.Minute, SecondsPerMessage: 1.5, Concurrency: 4, IdlePollInterval: 20 * time.Second,
 				PollInterval: 10 * time.Second, StaleAfter: 2 * time.Minute, ErrorAfter: 10 * time.Minute,
 			},
 			MinReplicas: 1, MaxReplicas: &most, Priority: 200,
