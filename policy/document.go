@@ -185,7 +185,7 @@ type docSQS struct {
 	MaxMessageAge time.Duration `field:"maxMessageAge" between:"10s,336h"`
 	// How many seconds one pod works on one message; left out, that is measured. For maxMessageAge.
 	SecondsPerMessage float64 `field:"secondsPerMessage" between:"0.001,86400"`
-	// How many messages one pod works on at once. For secondsPerMessage.
+	// How many messages one pod works on at once. For maxMessageAge.
 	Concurrency int `field:"concurrency" between:"1,1000000"`
 	// Count delayed messages, which become visible later, as backlog.
 	IncludeDelayed bool `field:"includeDelayed"`

@@ -124,7 +124,7 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	grown := depth(q) - depth(f.Queue)
 	f.Falls = f.fell(-grown, flight, seconds)
 	unsure := math.Pow((inFlight(q)-inFlight(f.Queue))*seconds/2, 2) / 3 // of something between the two, all alike
-	came := f.came(grown, flight, unsure, seconds, perMessage)
+	came := f.came(grown, flight, unsure, seconds, perMessage, f.Queue.Visible <= 0 || q.Visible <= 0)
 	done := came - grown
 	f.Came, f.Minutes = slices.Clone(f.Came), slices.Clone(f.Minutes)
 	f.divide(q, began, func(share float64) (Interval, FlowMinute) {
@@ -140,13 +140,17 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 // grown, and about done were done. Where much is done, little that comes is lost in
 // what is not known of that: then as many come as before, unless what is seen can't
 // be explained by that.
-func (f Flow) came(grown, flight, unsure, seconds, perMessage float64) float64 {
+func (f Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool) float64 {
 	per := f.completions(perMessage)
 	done := flight * per
 	seen := max(0, grown+done, grown)
 	rate, doubt := f.arrivals()
 	before := max(rate*seconds, grown)
 	noise := math.Pow(f.doubt(perMessage)*done, 2) + unsure*per*per + done/4 + 1
+	if idle {
+		// How many are in flight is chance then, and two looks tell little of it.
+		noise += seconds * seconds * rate * per / 2
+	}
 	usual := math.Pow(doubt*seconds, 2) + math.Pow(0.2*before, 2) + before
 	if math.Abs(seen-before) > 3*math.Sqrt(noise+before) {
 		return seen

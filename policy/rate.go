@@ -26,6 +26,9 @@ const (
 	// rateSpread is how many times as large the third quartile may be as the first:
 	// beyond that, pods don't work at a rate.
 	rateSpread = 4
+	// rateDoubt is the largest variance, as a share of the square, of a time in flight
+	// that a rate is made of.
+	rateDoubt = 0.2 * 0.2
 	// ratesKeptFor is how long a rate is believed without another.
 	ratesKeptFor = 7 * 24 * time.Hour
 )
@@ -44,7 +47,10 @@ func (f *Flow) learnRate(m FlowMinute, done float64) {
 }
 
 // perPod is how many messages one pod finishes in a second, or why that can't be
-// told. It is the median of the minutes kept, which the odd one out does not move.
+// told. It is the median of the minutes in which work waited, which the odd one out does
+// not move. While pods keep up there is no such minute: then it is what follows from
+// how long a message is in flight, for pods that work on as many at once as the policy
+// says. That is too little where they do more, and so a minute that shows more wins.
 func (f Flow) perPod(now time.Time, s SQS) (rate float64, why string) {
 	if s.SecondsPerMessage > 0 {
 		return float64(max(1, s.Concurrency)) / s.SecondsPerMessage, ""
@@ -57,8 +63,11 @@ func (f Flow) perPod(now time.Time, s SQS) (rate float64, why string) {
 	}
 	slices.Sort(rates)
 	n := len(rates)
+	if n < ratesNeeded && f.Service > 0 && f.ServiceDoubt < rateDoubt {
+		return float64(max(1, s.Concurrency)) / f.Service, ""
+	}
 	if n < ratesNeeded {
-		return 0, fmt.Sprintf("what a pod gets done is not measured yet: %d of %d minutes in which work waited for all pods", n, ratesNeeded)
+		return 0, fmt.Sprintf("what a pod gets done is not measured yet: %d of %d minutes in which work waited for pods", n, ratesNeeded)
 	}
 	low, high := rates[n/4], rates[n-1-n/4]
 	if high > rateSpread*low {

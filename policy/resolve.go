@@ -130,7 +130,7 @@ func (r *docResolver) addWorkloads(document Document) {
 				MaxMessageAge: q.MaxMessageAge, SecondsPerMessage: q.SecondsPerMessage,
 				PollInterval: q.PollInterval, StaleAfter: q.StaleAfter, ErrorAfter: q.ErrorAfter,
 			}
-			if q.SecondsPerMessage > 0 {
+			if q.Concurrency > 1 {
 				workload.SQS.Concurrency = q.Concurrency
 			}
 			if q.IdlePollInterval != q.PollInterval {

@@ -157,8 +157,8 @@ func (d *docDecoder) validateObjective(path string, q *docSQS) {
 	if q.MaxMessageAge == 0 && q.SecondsPerMessage > 0 {
 		d.warn(CodeIneffective, path+".secondsPerMessage", fmt.Sprint(q.SecondsPerMessage), "changes nothing without maxMessageAge")
 	}
-	if q.SecondsPerMessage == 0 && q.Concurrency > 1 {
-		d.warn(CodeIneffective, path+".concurrency", fmt.Sprint(q.Concurrency), "changes nothing without secondsPerMessage: what a pod gets done is measured")
+	if q.MaxMessageAge == 0 && q.Concurrency > 1 {
+		d.warn(CodeIneffective, path+".concurrency", fmt.Sprint(q.Concurrency), "changes nothing without maxMessageAge")
 	}
 }
 
