@@ -74,6 +74,9 @@ func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue], point
 	if recent, ok := m.Demand.Max(now, window); ok && recent > raw {
 		smoothed = min(max(raw, min(recent, f.state.SpecReplicas)), f.hi)
 	}
+	if kept := min(f.hold, f.state.SpecReplicas, f.hi); kept > smoothed {
+		smoothed = kept
+	}
 	f.demand = DemandPlan{Known: true, Backlog: asked, Raw: raw, Smoothed: smoothed, Objective: f.objective}
 	return steps, ""
 }

@@ -48,6 +48,8 @@ type fleet struct {
 	demand DemandPlan
 	// objective is what is known of the age of messages, nil without an objective.
 	objective *ObjectivePlan
+	// hold is how many of the replicas that are there have work in hand.
+	hold int
 
 	share, ceiling, target int
 	limit                  limit // what the ceiling follows from

@@ -17,8 +17,10 @@ type Flow struct {
 	// it said.
 	At    time.Time     `json:"at,omitzero"`
 	Queue metrics.Queue `json:"queue"`
-	// EmptyAt is when a reading last found nothing, zero before the first.
-	EmptyAt time.Time `json:"emptyAt,omitzero"`
+	// EmptyAt is when a reading last found nothing, zero before the first, and
+	// EmptySince since when all have; zero while there is something.
+	EmptyAt    time.Time `json:"emptyAt,omitzero"`
+	EmptySince time.Time `json:"emptySince,omitzero"`
 	// Came is what came up to At, in adjacent intervals, oldest first, at most
 	// flowIntervals. Assumed says that the first of them was not watched: its
 	// messages were in the queue before, and CloudWatch told how old they were.
@@ -86,6 +88,10 @@ const (
 	flowMinute    = time.Minute
 )
 
+// silence is how many messages must be missing in flight, over as many readings as it
+// takes, until nothing comes: by chance alone that is seen once in e^silence times.
+const silence = 3
+
 // flowFallHalfLife is in what time the fastest fall counts for half.
 const flowFallHalfLife = 10 * time.Minute
 
@@ -110,7 +116,12 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	if !began.After(f.At) {
 		return f
 	}
-	if depth(q) == 0 {
+	switch {
+	case depth(q) > 0:
+		f.EmptySince = time.Time{}
+	case f.EmptySince.IsZero():
+		f.EmptyAt, f.EmptySince = began, began
+	default:
 		f.EmptyAt = began
 	}
 	since := began.Sub(f.At)
@@ -147,6 +158,9 @@ func (f Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool
 	rate, doubt := f.arrivals()
 	before := max(rate*seconds, grown)
 	noise := math.Pow(f.doubt(perMessage)*done, 2) + unsure*per*per + done/4 + 1
+	if !f.EmptySince.IsZero() && grown == 0 && f.At.Sub(f.EmptySince).Seconds()*rate > silence*seconds*per {
+		return 0
+	}
 	if idle {
 		// How many are in flight is chance then, and two looks tell little of it.
 		noise += seconds * seconds * rate * per / 2

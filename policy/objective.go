@@ -59,6 +59,9 @@ const (
 	// arrivalsLeast how far at least.
 	arrivalsWindow = 60.0
 	arrivalsLeast  = 10.0
+	// inHand is how long work has to last for the pods that are there to be kept for it:
+	// to let them go sooner saves nothing.
+	inHand = 30 * time.Second
 	// longService is from how many seconds on work on a message is worth keeping a
 	// pod for.
 	longService = 5.0
@@ -92,6 +95,7 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 		return o.ByMessages, step
 	}
 	p := f.pursuit(now, q, flow, o, arrivals, doubt)
+	f.hold = p.hold
 	o.Least, o.Replicas = p.least(), p.replicas(flow.lastAsk())
 	flow.Asks = flow.ask(now, o.Replicas, p.lead)
 	f.memory.Flow = flow
@@ -111,27 +115,53 @@ func (f *fleet) readyThroughout(since time.Time) int {
 }
 
 // arrivals is how many messages come in a second, and how far that may be off by
-// chance. It looks back as far as what came is what still comes: a step is believed
-// at once, and noise is averaged.
+// chance. It looks back as far as what came is what still comes: to where the rate
+// before and after differ most, if by more than chance explains, and else for
+// arrivalsWindow.
 func (f Flow) arrivals() (rate, doubt float64) {
-	var seconds, came, variance float64
+	var sums [flowIntervals + 2]struct{ seconds, came, variance float64 }
+	n := 0
 	for _, in := range slices.Backward(f.Came) {
-		if in.Seconds <= 0 {
+		if in.Seconds <= 0 || n > flowIntervals {
 			continue
 		}
-		noise := in.Messages + in.Done/4 + 1
-		if seconds >= arrivalsLeast {
-			apart := math.Abs(in.Messages/in.Seconds - came/seconds)
-			if seconds >= arrivalsWindow || apart > 3*math.Sqrt(noise/(in.Seconds*in.Seconds)+variance/(seconds*seconds)) {
-				break
-			}
+		if sums[n].seconds >= arrivalsWindow {
+			break
 		}
-		seconds, came, variance = seconds+in.Seconds, came+in.Messages, variance+noise
+		sums[n+1].seconds = sums[n].seconds + in.Seconds
+		sums[n+1].came = sums[n].came + in.Messages
+		sums[n+1].variance = sums[n].variance + in.Messages + in.Done/4 + 1
+		n++
 	}
-	if seconds == 0 {
+	if n == 0 {
 		return 0, 0
 	}
-	return came / seconds, math.Sqrt(variance) / seconds
+	all, cut, most := sums[n], n, 3.0
+	for i := 1; i < n; i++ {
+		s := sums[i]
+		if s.seconds < arrivalsLeast {
+			continue
+		}
+		rest := all.seconds - s.seconds
+		apart := math.Abs(s.came/s.seconds - (all.came-s.came)/rest)
+		if z := apart / math.Sqrt(s.variance/(s.seconds*s.seconds)+(all.variance-s.variance)/(rest*rest)); z > most {
+			cut, most = i, z
+		}
+	}
+	s := sums[cut]
+	return s.came / s.seconds, math.Sqrt(s.variance) / s.seconds
+}
+
+// lasting is what of arrivals has lasted for so many seconds: of a rise, no more than
+// what came in the first half of them. A burst is a backlog and not a rate.
+func (f Flow) lasting(rate, seconds float64) float64 {
+	half := seconds / 2
+	latest := f.cameIn(half)
+	steady := min(latest, f.cameIn(seconds)-latest) / half
+	if steady+3*math.Sqrt((rate+1)/half) >= rate {
+		return rate
+	}
+	return steady
 }
 
 // pursuit is everything that the objective reckons with, in seconds and messages.
@@ -143,12 +173,13 @@ type pursuit struct {
 	due      []due
 	pods     []coming // soonest first
 	lead     float64  // until a pod is ready that is asked for now
-	floor    float64  // the least time that is left, where it is too late
+	grace    float64  // in what time is done what is late already
 	slack    float64  // by how much ages may be off
 	most     int      // more can't be employed
 	why      string   // which is why
-	hold     int      // replicas that hold messages in flight
+	hold     int      // replicas that have work, if they are there
 	visible  bool     // something can be received, or was
+	silent   bool     // so little comes that it can wait for a pod to start
 }
 
 // due is how many messages have to be done within so many seconds.
@@ -165,7 +196,9 @@ func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectiveP
 	objective := s.MaxMessageAge.Seconds()
 	p := pursuit{rate: o.Rate, arrivals: arrivals, doubt: doubt, slack: min(o.Age.Uncertainty, objective/4), visible: q.Visible > 0 || q.InFlight > 0}
 	p.lead = (flow.startup() + hpaSync + s.PollInterval).Seconds()
-	p.floor = p.lead + objective/8
+	p.grace = objective / 8
+	p.arrivals = flow.lasting(arrivals, min(max((objective-p.lead)/4, 2*arrivalsLeast), arrivalsWindow))
+	p.silent = objective > p.lead+s.SecondsPerMessage && arrivals*p.lead < 1 || arrivals == 0
 	all := max(0, depth(q)-o.Age.Poison)
 	p.work = all
 	if !s.IncludeDelayed {
@@ -193,8 +226,9 @@ func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectiveP
 			p.most, p.why = most, fmt.Sprintf("consumers found no message group free: at most %d can work at once", groups)
 		}
 	}
+	p.hold = min(whole(p.work/(p.rate*inHand.Seconds())), p.most)
 	if service := cmp.Or(s.SecondsPerMessage, flow.Service); service >= longService {
-		p.hold = min(f.state.SpecReplicas, whole(max(0, inFlight(q)-o.Age.Poison)/flow.held(s)))
+		p.hold = max(p.hold, whole(max(0, inFlight(q)-o.Age.Poison)/flow.held(s)))
 	}
 	return p
 }
@@ -229,12 +263,13 @@ func (f *fleet) comingPods(now time.Time, flow Flow, lead float64) []coming {
 	return out
 }
 
-// need is how many replicas do d's messages within its time; false where none that
-// is asked for now could still help.
-func (p pursuit) need(d due) (int, bool) {
+// need is how many replicas do d's messages within its time, or within grace where less
+// is left; false where nothing is.
+func (p pursuit) need(d due, grace float64) (int, bool) {
 	seconds, n := d.messages/p.rate, 0 // of work, for one pod
+	within := max(d.within, grace)
 	for _, c := range p.pods {
-		each := d.within - c.in
+		each := within - c.in
 		if each <= 0 {
 			break
 		}
@@ -244,15 +279,16 @@ func (p pursuit) need(d due) (int, bool) {
 		seconds -= float64(c.pods) * each
 		n += c.pods
 	}
-	if d.within <= p.lead {
+	left := max(d.within-p.lead, grace)
+	if left <= 0 {
 		return n, false
 	}
 	for _, c := range p.pods {
-		if d.within <= c.in {
+		if within <= c.in {
 			n += c.pods
 		}
 	}
-	return min(n+whole(seconds/(d.within-p.lead)), math.MaxInt32), true
+	return min(n+whole(seconds/left), math.MaxInt32), true
 }
 
 // least is how many replicas keep the objective for what can still be kept: with
@@ -260,7 +296,7 @@ func (p pursuit) need(d due) (int, bool) {
 func (p pursuit) least() int {
 	n := whole(max(0, p.arrivals-2*p.doubt) / p.rate)
 	for _, d := range p.due {
-		if needed, can := p.need(due{d.messages, d.within + p.slack}); can && d.within > 0 {
+		if needed, can := p.need(due{d.messages, d.within + p.slack}, 0); can && d.within > 0 {
 			n = max(n, needed)
 		}
 	}
@@ -268,11 +304,11 @@ func (p pursuit) least() int {
 }
 
 // replicas is how many are asked for, after asked were. A change that chance explains
-// is none.
+// is none, and a fall less readily than a rise.
 func (p pursuit) replicas(asked int) int {
 	backlog := 0
 	for _, d := range p.due {
-		needed, _ := p.need(due{d.messages, max(d.within-p.slack, p.floor)})
+		needed, _ := p.need(due{d.messages, d.within - p.slack}, p.grace)
 		backlog = max(backlog, needed)
 	}
 	with := func(arrivals float64) int {
@@ -280,9 +316,12 @@ func (p pursuit) replicas(asked int) int {
 		if p.visible {
 			n = max(n, 1)
 		}
-		return max(n, p.hold)
+		return n
 	}
-	low, n, high := with(p.arrivals-p.doubt), with(p.arrivals), with(p.arrivals+p.doubt)
+	if p.silent && p.work < 1 {
+		return with(0)
+	}
+	low, n, high := with(p.arrivals-p.doubt), with(p.arrivals), with(p.arrivals+2*p.doubt)
 	if low <= asked && asked <= high {
 		return asked
 	}
@@ -323,10 +362,7 @@ func whole(v float64) int {
 func (p pursuit) describe(o *ObjectivePlan, s SQS) string {
 	text := fmt.Sprintf("the objective of %s asks for %s: the oldest message is %s old (±%s), %s messages are to be done and %s/s come, at %s/s for each pod, and a pod that is asked for now works in %s",
 		docShowDuration(int64(s.MaxMessageAge)), replicas(o.Replicas), seconds(o.Age.Seconds), seconds(o.Age.Uncertainty), short(p.work), short(o.Arrivals), short(o.Rate), seconds(p.lead))
-	switch {
-	case o.Replicas > 0 && o.Replicas == p.hold:
-		text += "; messages in flight hold their pods"
-	case o.Replicas >= p.most && p.work > 0:
+	if o.Replicas >= p.most && p.work > 0 {
 		text += "; " + p.why
 	}
 	if o.Age.Poison >= 1 {
@@ -348,6 +384,14 @@ func (f *fleet) stabilization() time.Duration {
 	}
 	service := time.Duration(min(cmp.Or(f.SQS.SecondsPerMessage, f.memory.Flow.Service), mostStabilization.Seconds()) * float64(time.Second)).Round(time.Second)
 	return max(f.ScaleDownStabilization, service)
+}
+
+// whyKept says why more replicas are kept than are asked for.
+func (f *fleet) whyKept() string {
+	if f.hold >= f.demand.Smoothed {
+		return "as many have work in hand"
+	}
+	return fmt.Sprintf("the queue asked for as many within the last %s", f.stabilization())
 }
 
 // unreachable says that the objective can't be kept with target replicas, and by how

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"testing"
@@ -232,4 +233,105 @@ func TestAStepSettlesInThreeDecisions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestObjectiveOfABurst: from nothing to a thousand messages at once. The first step is
+// sized to them, all of them are in time, and then the pods go.
+func TestObjectiveOfABurst(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2m, secondsPerMessage: 0.5")
+	p.pass(60)
+	p.comes = func(second int) float64 {
+		if second == 61 {
+			return 1000
+		}
+		return 0
+	}
+	p.pass(20)
+	// 1000 messages of half a second in the 80 s that are left once a pod is ready.
+	if got := len(p.pods); got < 6 || got > 9 {
+		t.Errorf("%d replicas after the burst, want about 7\n%s", got, Describe(p.plan))
+	}
+	p.pass(400)
+	if p.done != 1000 || p.late > 0 || len(p.pods) != 0 || p.turns() != 1 {
+		t.Errorf("%v done, %v late, %d pods in the end, changes %v", p.done, p.late, len(p.pods), p.changes)
+	}
+	// Pods that start, and a fall that is followed a minute late, cost as much again.
+	if ideal := 1000 / p.rate; float64(p.podSeconds) > 2.7*ideal {
+		t.Errorf("%d seconds of pods for %v of work", p.podSeconds, ideal)
+	}
+}
+
+// TestObjectiveFallsBack: until the rate is known messages per pod decide, and it is
+// said why.
+func TestObjectiveFallsBack(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2m")
+	p.comes = func(int) float64 { return 12 }
+	p.published = false
+	p.pass(120)
+	o := p.plan.Demand.Objective
+	if o == nil || o.Fallback == "" || o.Rate != 0 || p.plan.Demand.Backlog != o.ByMessages || p.plan.Steps[0].Reason != Demand {
+		t.Errorf("nothing is known of the rate, and demand is %+v: %+v\n%s", p.plan.Demand, o, Describe(p.plan))
+	}
+	// CloudWatch begins to tell, and minutes later the objective decides.
+	p.published = true
+	p.pass(420)
+	o = p.plan.Demand.Objective
+	if o.Fallback != "" || math.Abs(o.Rate-p.rate) > 0.3*p.rate || math.Abs(o.Arrivals-12) > 2 || !o.Age.DataKnown || o.Age.DataAge > 300 {
+		t.Errorf("%+v\n%s", o, Describe(p.plan))
+	}
+	// It falls silent. What was learned stays.
+	p.published = false
+	p.pass(900)
+	o = p.plan.Demand.Objective
+	if o.Fallback != "" || math.Abs(o.Rate-p.rate) > 0.3*p.rate || o.Age.DataAge < 900 {
+		t.Errorf("%+v\n%s", o, Describe(p.plan))
+	}
+	if p.late > 0 {
+		t.Errorf("%v of %v were late", p.late, p.done)
+	}
+}
+
+// TestObjectiveUnreachable: the database carries 5 pods where 8 would be needed. That is
+// said at once, and by how many connections.
+func TestObjectiveUnreachable(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2m, secondsPerMessage: 0.5")
+	p.limit = 10
+	p.comes = func(int) float64 { return 8 }
+	p.pass(600)
+	if o := p.plan.Demand.Objective; o.ShortReplicas != 0 || p.plan.Target != 5 {
+		t.Errorf("4 pods are busy, 5 there: %+v\n%s", o, Describe(p.plan))
+	}
+	p.comes = func(int) float64 { return 16 }
+	p.pass(20)
+	o := p.plan.Demand.Objective
+	last := p.plan.Steps[len(p.plan.Steps)-1]
+	if o.ShortReplicas < 2 || o.ShortConnections != 2*o.ShortReplicas || last.Reason != ObjectiveUnreachable || p.plan.Reason != ConnectionBudget || p.plan.Binding == "" {
+		t.Errorf("%+v\n%s", o, Describe(p.plan))
+	}
+	// The step eases: with what is left the database carries enough again.
+	p.comes = func(int) float64 { return 4 }
+	p.pass(600)
+	if o := p.plan.Demand.Objective; o.ShortReplicas != 0 || o.ShortConnections != 0 {
+		t.Errorf("%+v\n%s", o, Describe(p.plan))
+	}
+}
+
+// TestFlowIsBounded: a day of anything leaves no more behind than a few minutes.
+func TestFlowIsBounded(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2h, secondsPerMessage: 0.5, pollInterval: 1s")
+	p.limit = 6
+	p.comes = func(second int) float64 { return float64(second * 7919 % 40) }
+	most := 0
+	for range 60 {
+		p.pass(60)
+		data, err := json.Marshal(p.ledger.Workloads[p.group.Workloads[0].ID].Flow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, len(data))
+	}
+	if most > 8<<10 {
+		t.Errorf("the flow of a queue takes %d bytes, want at most 8 KiB", most)
+	}
+	t.Logf("the flow of a queue takes up to %d bytes", most)
 }

@@ -26,7 +26,7 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 			step(Step{MaxReplicas, n, f.hi, fmt.Sprintf("at most %s are allowed", replicas(f.hi))})
 		}
 		if f.demand.Smoothed > n {
-			step(Step{ScaleDownStabilization, n, f.demand.Smoothed, fmt.Sprintf("the queue asked for as many within the last %s", f.stabilization())})
+			step(Step{ScaleDownStabilization, n, f.demand.Smoothed, f.whyKept()})
 		}
 	}
 	for _, s := range f.cap(n, all, fleets) {
