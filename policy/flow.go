@@ -158,8 +158,11 @@ func (f Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool
 	rate, doubt := f.arrivals()
 	before := max(rate*seconds, grown)
 	noise := math.Pow(f.doubt(perMessage)*done, 2) + unsure*per*per + done/4 + 1
-	if !f.EmptySince.IsZero() && grown == 0 && f.At.Sub(f.EmptySince).Seconds()*rate > silence*seconds*per {
-		return 0
+	if n := len(f.Came); n > 0 && !f.EmptySince.IsZero() && grown == 0 {
+		empty := f.At.Sub(f.EmptySince).Seconds()
+		if empty*rate > silence*seconds*per || empty > 0 && f.Came[n-1].Messages == 0 {
+			return 0 // it has fallen silent, or has been
+		}
 	}
 	if idle {
 		// How many are in flight is chance then, and two looks tell little of it.
