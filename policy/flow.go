@@ -312,12 +312,12 @@ func (f Flow) learn(points metrics.Points, fifo bool, concurrency int) Flow {
 		if i+1 < len(f.Minutes) {
 			left = f.Minutes[i+1].Left
 		}
-		done, known := doneIn(p, left-m.Left)
+		came, done, known := inMinute(p, left-m.Left)
 		if !known {
 			continue
 		}
-		f.correct(m.Start, max(0, left-m.Left+done))
-		if m.Used || p.Deleted == nil && p.Sent == nil {
+		f.correct(m.Start, came)
+		if m.Used {
 			continue
 		}
 		m.Used = true
@@ -329,20 +329,21 @@ func (f Flow) learn(points metrics.Points, fifo bool, concurrency int) Flow {
 	return f
 }
 
-// doneIn is how many messages were done in a minute in which the depth grew by
-// grown. Deleting a message twice counts twice: what came and did not stay tells
-// more, and of both the smaller speaks.
-func doneIn(p metrics.Minute, grown float64) (float64, bool) {
+// inMinute is how many messages came and were done in a minute in which the depth
+// grew by grown. Deleting a message twice counts twice: what came and did not stay
+// tells more, and of both the smaller speaks. What a dead-letter queue is given comes
+// without being sent, so that the depth may grow by more than what was sent.
+func inMinute(p metrics.Minute, grown float64) (came, done float64, known bool) {
 	deleted, sent := finite(p.Deleted), finite(p.Sent)
 	switch {
-	case deleted != nil && sent != nil:
-		return max(0, min(*deleted, *sent-grown)), true
-	case sent != nil:
-		return max(0, *sent-grown), true
+	case sent != nil && *sent >= grown-1-grown/20 && deleted != nil:
+		return *sent, max(0, min(*deleted, *sent-grown)), true
+	case sent != nil && *sent >= grown-1-grown/20:
+		return *sent, max(0, *sent-grown), true
 	case deleted != nil:
-		return *deleted, true
+		return max(0, grown+*deleted), *deleted, true
 	}
-	return 0, false
+	return 0, 0, false
 }
 
 // finite is a value that can be reckoned with, nil where there is none.

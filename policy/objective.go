@@ -31,6 +31,13 @@ type ObjectivePlan struct {
 	// Least is how many replicas keep the objective for every message that can still
 	// be done in time, if nothing goes wrong: below it messages will be late.
 	Least int `json:"least"`
+	// Deliveries is how often a message is received until it is done, on average over
+	// the latest minutes; 0 where CloudWatch has not told. Well above 1, work fails or
+	// takes longer than the visibility timeout, and more pods don't help.
+	Deliveries float64 `json:"deliveries,omitempty"`
+	// Lost is the share of messages that left the queue without being deleted, to a
+	// dead-letter queue or by their retention.
+	Lost float64 `json:"lost,omitempty"`
 	// Groups is how many consumers the message groups of a FIFO queue can employ; 0
 	// where they bound nothing.
 	Groups int `json:"groups,omitempty"`
@@ -80,6 +87,8 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 	o := &ObjectivePlan{ByMessages: backlog(q, s), Startup: flow.startup().Seconds()}
 	o.Age = flow.age(now, q, points, s.SecondsPerMessage)
 	o.Rate, o.Fallback = flow.perPod(now, s)
+	trouble := flow.troubles(points)
+	o.Deliveries, o.Lost = trouble.deliveries, trouble.lost
 	arrivals, doubt := flow.arrivals()
 	o.Arrivals = arrivals
 	if o.Fallback == "" && !o.Age.Known {
@@ -90,7 +99,7 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 	if o.Fallback != "" {
 		o.Rate = 0
 		step.Before, step.After = o.ByMessages, o.ByMessages
-		step.Sentence = describeBacklog(q, s, o.ByMessages) + ", for the objective can't be followed: " + o.Fallback
+		step.Sentence = describeBacklog(q, s, o.ByMessages) + ", for the objective can't be followed: " + o.Fallback + trouble.describe()
 		f.memory.Flow = flow
 		return o.ByMessages, step
 	}
@@ -99,7 +108,7 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 	o.Least, o.Replicas = p.least(), p.replicas(flow.lastAsk())
 	flow.Asks = flow.ask(now, o.Replicas, p.lead)
 	f.memory.Flow = flow
-	step.Before, step.After, step.Sentence = o.Replicas, o.Replicas, p.describe(o, s)
+	step.Before, step.After, step.Sentence = o.Replicas, o.Replicas, p.describe(o, s)+trouble.describe()
 	return o.Replicas, step
 }
 

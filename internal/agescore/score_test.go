@@ -43,7 +43,12 @@ type watcher struct {
 	ledger policy.Ledger
 	points metrics.Reading[metrics.Points]
 	plan   policy.ObjectivePlan
+	// sentence is the first step's.
+	sentence string
 }
+
+// sqs is the policy of the queue, to be changed.
+func (w *watcher) sqs() *policy.SQS { return w.group.Workloads[0].SQS }
 
 func newWatcher() *watcher {
 	return &watcher{group: policy.Group{Workloads: []policy.Workload{{
@@ -67,7 +72,7 @@ func (w *watcher) look(now, read time.Time, counts metrics.Queue, pods int) {
 	}
 	var plan policy.Plan
 	plan, w.ledger = policy.Decide(now, w.group, snapshot, w.ledger)
-	w.plan = *plan.Workloads[0].Demand.Objective
+	w.plan, w.sentence = *plan.Workloads[0].Demand.Objective, plan.Workloads[0].Steps[0].Sentence
 }
 
 // score plays traffic and compares the estimate with the truth.
@@ -75,7 +80,7 @@ func score(tr traffic, work func(*rand.Rand) float64, seed uint64, cloudWatch bo
 	random := rand.New(rand.NewPCG(seed, 1))
 	q := newQueue(began, random, work)
 	w := newWatcher()
-	w.group.Workloads[0].SQS.SecondsPerMessage = stated
+	w.sqs().SecondsPerMessage = stated
 	var samples []sample
 	for t := 0.0; t < tr.seconds; t += poll {
 		q.consumers = tr.lagging(t)
