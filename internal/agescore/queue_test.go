@@ -24,6 +24,9 @@ type queue struct {
 	sent, deleted float64 // in the open minute
 	oldest        float64 // at its beginning
 	minutes       []metrics.Minute
+	limit         float64 // an age from which on a message is late; 0 for none
+	late, done    float64
+	worked        float64 // seconds of work taken on
 	began         time.Time
 }
 
@@ -64,7 +67,10 @@ func (q *queue) until(t float64) {
 		next := min(t, end)
 		if len(q.busy) > 0 && q.busy[0].done <= next {
 			q.now = max(q.now, q.busy[0].done)
-			heap.Pop(&q.busy)
+			if w, _ := heap.Pop(&q.busy).(work); q.limit > 0 && q.now-w.arrived > q.limit {
+				q.late++
+			}
+			q.done++
 			q.deleted++
 			q.take()
 			continue
@@ -82,7 +88,9 @@ func (q *queue) until(t float64) {
 // take gives waiting messages to free consumers.
 func (q *queue) take() {
 	for len(q.busy) < q.consumers && q.head < len(q.arrived) {
-		heap.Push(&q.busy, work{q.arrived[q.head], q.now + q.service(q.random)})
+		takes := q.service(q.random)
+		q.worked += takes
+		heap.Push(&q.busy, work{q.arrived[q.head], q.now + takes})
 		q.head++
 	}
 	if q.head > 4096 && q.head*2 > len(q.arrived) {

@@ -45,6 +45,7 @@ type watcher struct {
 	plan   policy.ObjectivePlan
 	// sentence is the first step's.
 	sentence string
+	target   int
 }
 
 // sqs is the policy of the queue, to be changed.
@@ -59,12 +60,17 @@ func newWatcher() *watcher {
 
 // look decides at now from a reading that began at read.
 func (w *watcher) look(now, read time.Time, counts metrics.Queue, pods int) {
-	id := w.group.Workloads[0].ID
 	fleet := metrics.Fleet{SpecReplicas: pods, StatusReplicas: pods}
 	for i := range pods {
 		name := fmt.Sprint(i)
 		fleet.Pods = append(fleet.Pods, metrics.Pod{UID: name, Name: name, Ready: true, Started: true, CreatedAt: began})
 	}
+	w.decide(now, read, counts, fleet)
+}
+
+// decide decides for a fleet.
+func (w *watcher) decide(now, read time.Time, counts metrics.Queue, fleet metrics.Fleet) {
+	id := w.group.Workloads[0].ID
 	snapshot := policy.Snapshot{
 		Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{id: metrics.Known(counts, read)},
 		Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{id: metrics.Known(fleet, now)},
@@ -72,6 +78,7 @@ func (w *watcher) look(now, read time.Time, counts metrics.Queue, pods int) {
 	}
 	var plan policy.Plan
 	plan, w.ledger = policy.Decide(now, w.group, snapshot, w.ledger)
+	w.target = plan.Workloads[0].Target
 	w.plan, w.sentence = *plan.Workloads[0].Demand.Objective, plan.Workloads[0].Steps[0].Sentence
 }
 
