@@ -54,9 +54,9 @@ type Ask struct {
 }
 
 const (
-	// objectiveLoad is how busy pods are to be by what comes, so that they catch up
-	// with what chance brings.
-	objectiveLoad = 0.9
+	// loadLeast and loadMost bound how busy pods are to be by what comes.
+	loadLeast = 0.8
+	loadMost  = 0.98
 	// hpaSync is how long the HPA may take to look at a value again (its sync
 	// period).
 	hpaSync = 15 * time.Second
@@ -182,6 +182,7 @@ type pursuit struct {
 	due      []due
 	pods     []coming // soonest first
 	lead     float64  // until a pod is ready that is asked for now
+	load     float64  // how busy pods are to be: the less, the sooner chance makes messages late
 	grace    float64  // in what time is done what is late already
 	slack    float64  // by how much ages may be off
 	most     int      // more can't be employed
@@ -206,6 +207,7 @@ func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectiveP
 	p := pursuit{rate: o.Rate, arrivals: arrivals, doubt: doubt, slack: min(o.Age.Uncertainty, objective/4), visible: q.Visible > 0 || q.InFlight > 0}
 	p.lead = (flow.startup() + hpaSync + s.PollInterval).Seconds()
 	p.grace = objective / 8
+	p.load = min(max(1-p.lead/(4*objective), loadLeast), loadMost)
 	p.arrivals = flow.lasting(arrivals, min(max((objective-p.lead)/4, 2*arrivalsLeast), arrivalsWindow))
 	p.silent = objective > p.lead+s.SecondsPerMessage && arrivals*p.lead < 1 || arrivals == 0
 	all := max(0, depth(q)-o.Age.Poison)
@@ -321,7 +323,7 @@ func (p pursuit) replicas(asked int) int {
 		backlog = max(backlog, needed)
 	}
 	with := func(arrivals float64) int {
-		n := min(max(backlog, whole(max(0, arrivals)/(objectiveLoad*p.rate))), p.most)
+		n := min(max(backlog, whole(max(0, arrivals)/(p.load*p.rate))), p.most)
 		if p.visible {
 			n = max(n, 1)
 		}

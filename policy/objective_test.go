@@ -228,7 +228,7 @@ func TestAStepSettlesInThreeDecisions(t *testing.T) {
 			if p.late > 0 {
 				t.Errorf("%v of %v messages were late", p.late, p.done)
 			}
-			if best := test.to / p.rate; float64(len(p.pods)) < best || float64(len(p.pods)) > math.Ceil(best/objectiveLoad)+1 {
+			if best := test.to / p.rate; float64(len(p.pods)) < best || float64(len(p.pods)) > math.Ceil(best/loadLeast)+1 {
 				t.Errorf("%d replicas in the end, of which %.1f would be busy\n%s", len(p.pods), best, Describe(p.plan))
 			}
 		})

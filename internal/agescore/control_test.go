@@ -87,9 +87,10 @@ func TestObjectiveIsKept(t *testing.T) {
 	}
 	for _, tr := range traffics {
 		for i, s := range services {
-			o := follow(tr, s.work, uint64(i), 5*time.Minute)
+			objective := []time.Duration{5 * time.Minute, 2 * time.Minute, 10 * time.Minute}[i]
+			o := follow(tr, s.work, uint64(i), objective)
 			late, cost := o.late/o.done, o.pods/o.worked
-			t.Logf("%-24s %-13s %6.0f done, late %.3f %%, oldest %.0f s; pods cost %.2f × the work, %d at most, %d changes", tr.name, s.name, o.done, 100*late, o.oldest, cost, o.most, o.changes)
+			t.Logf("%-20s %-12s %-6s %6.0f done, late %.3f %%, oldest %.0f s; pods cost %.2f × the work, %d at most, %d changes", tr.name, s.name, objective, o.done, 100*late, o.oldest, cost, o.most, o.changes)
 			if late > 0.01 || cost > 2 && !slices.Contains([]string{"bursts", "silence"}, tr.name) {
 				t.Errorf("%s, %s: %.2f %% were late, at %.2f × the work", tr.name, s.name, 100*late, cost)
 			}
