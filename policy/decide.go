@@ -73,7 +73,7 @@ func think(now time.Time, g Group, s Snapshot, l Ledger) thought {
 	press(now, t.servers, t.fleets, t.databases)
 	for i, f := range t.fleets {
 		f.measure(now, t.constraints)
-		t.asked[i], t.failures[i] = f.ask(now, s.Queues[f.ID])
+		t.asked[i], t.failures[i] = f.ask(now, s.Queues[f.ID], s.Points[f.ID])
 	}
 	allocate(t.constraints, t.fleets)
 	ceilings(t.constraints, t.fleets)

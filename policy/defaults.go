@@ -26,6 +26,7 @@ var docComputed = map[string]string{
 	"metadata.namespace":                   "the ConfigMap's, else `default`",
 	"metadata.name":                        "the ConfigMap's",
 	"databases[].maxReadingAge":            "5 × pollInterval",
+	"workloads[].sqs.idlePollInterval":     "pollInterval",
 	"workloads[].databaseRefs[].namespace": "the policy's own",
 }
 
@@ -47,6 +48,7 @@ func (s *docShedding) setDefaults() {
 }
 
 func (s *docSQS) setDefaults() {
+	s.Concurrency = 1
 	s.PollInterval = 5 * time.Second
 	s.StaleAfter = time.Minute
 	s.ErrorAfter = 5 * time.Minute
@@ -61,6 +63,9 @@ func (p *docPolicy) complete(namespace string) {
 		}
 	}
 	for i := range p.Workloads {
+		if q := p.Workloads[i].SQS; q != nil && q.IdlePollInterval == 0 {
+			q.IdlePollInterval = q.PollInterval
+		}
 		refs := p.Workloads[i].DatabaseRefs
 		for j := range refs {
 			if refs[j].Namespace == "" {

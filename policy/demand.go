@@ -32,7 +32,7 @@ func backlog(q metrics.Queue, s SQS) int {
 // Without a queue the replicas that there are ask for themselves: KEDA, an HPA or a
 // person scales them by whatever they like. Where there is no gate a workload may
 // want as many as it is told that there is room for.
-func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue]) (steps []Step, failure string) {
+func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue], points metrics.Reading[metrics.Points]) (steps []Step, failure string) {
 	m := &f.memory
 	if !f.Queue() {
 		asked, why := f.state.SpecReplicas, "no queue asks: the %s that there are ask for themselves"
@@ -62,19 +62,33 @@ func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue]) (step
 		return steps, failure
 	}
 	m.QueueUnknownSince = time.Time{}
-	asked := backlog(q, *f.SQS)
+	asked, step := f.asks(now, q, reading.Began(), points)
 	raw := min(max(asked, f.lo), f.hi)
-	steps = append(steps, Step{Demand, asked, asked, describeBacklog(q, *f.SQS, asked)})
+	steps = append(steps, step)
 
 	// A fall is followed late, and only by what runs: an old demand asks for no
 	// new pod and takes no share from anybody who has work now.
-	m.Demand = m.Demand.Add(now, raw, f.ScaleDownStabilization)
+	window := f.stabilization()
+	m.Demand = m.Demand.Add(now, raw, window)
 	smoothed := raw
-	if recent, ok := m.Demand.Max(now, f.ScaleDownStabilization); ok && recent > raw {
+	if recent, ok := m.Demand.Max(now, window); ok && recent > raw {
 		smoothed = min(max(raw, min(recent, f.state.SpecReplicas)), f.hi)
 	}
-	f.demand = DemandPlan{Known: true, Backlog: asked, Raw: raw, Smoothed: smoothed}
+	if kept := min(f.hold, f.state.SpecReplicas, f.hi); kept > smoothed {
+		smoothed = kept
+	}
+	f.demand = DemandPlan{Known: true, Backlog: asked, Raw: raw, Smoothed: smoothed, Objective: f.objective}
 	return steps, ""
+}
+
+// asks is how many replicas the messages of the queue ask for, and why.
+func (f *fleet) asks(now time.Time, q metrics.Queue, began time.Time, points metrics.Reading[metrics.Points]) (int, Step) {
+	if f.SQS.MaxMessageAge > 0 {
+		return f.pursue(now, q, began, points)
+	}
+	f.memory.Flow = Flow{}
+	asked := backlog(q, *f.SQS)
+	return asked, Step{Demand, asked, asked, describeBacklog(q, *f.SQS, asked)}
 }
 
 func describeBacklog(q metrics.Queue, s SQS, asked int) string {

@@ -32,7 +32,8 @@ type Document struct {
 //
 //	field:"key[,required][,one=CHOICE]"  exactly one field of a CHOICE is given
 //	text:"NAME"                          a text that obeys the rule docTexts[NAME]
-//	between:"LEAST,MOST"                 bounds of a number, a duration or a count
+//	between:"LEAST,MOST"                 bounds of a number, a duration or a count; of a
+//	                                     number that need not be whole in thousandths at most
 //	percent:"MOST"                       the most that a percentage may be
 //	items:"LEAST,MOST"                   how many items a list or a map may have
 //	keys:"NAME"                          the keys of a map obey the rule docTexts[NAME]
@@ -180,11 +181,19 @@ type docSQS struct {
 	Endpoint string `field:"endpoint" text:"endpoint"`
 	// How many messages justify one more pod.
 	MessagesPerPod int64 `field:"messagesPerPod,required" between:"1,1000000000000"`
+	// How old a message may become before its work is done. With it demand follows the age of messages, and messagesPerPod speaks only while that can't be told; what CloudWatch knows of the queue is read, which Amazon charges for.
+	MaxMessageAge time.Duration `field:"maxMessageAge" between:"10s,336h"`
+	// How many seconds one pod works on one message; left out, that is measured. For maxMessageAge.
+	SecondsPerMessage float64 `field:"secondsPerMessage" between:"0.001,86400"`
+	// How many messages one pod works on at once. For maxMessageAge.
+	Concurrency int `field:"concurrency" between:"1,1000000"`
 	// Count delayed messages, which become visible later, as backlog.
 	IncludeDelayed bool `field:"includeDelayed"`
 	// How often the queue is read.
 	PollInterval time.Duration `field:"pollInterval" between:"100ms,10m"`
-	// A reading older than this no longer speaks for the queue: replicas are held. At least 2 × pollInterval.
+	// How often the queue is read while there is nothing in it. At least pollInterval.
+	IdlePollInterval time.Duration `field:"idlePollInterval" between:"100ms,10m"`
+	// A reading older than this no longer speaks for the queue: replicas are held. At least 2 × pollInterval, and 2 × idlePollInterval.
 	StaleAfter time.Duration `field:"staleAfter" between:"1s,1h"`
 	// With no reading for this long KEDA is answered with an error, so that the ScaledObject's own fallback applies. At least staleAfter.
 	ErrorAfter time.Duration `field:"errorAfter" between:"1s,24h"`

@@ -305,6 +305,12 @@ func docScalar(n *yaml.Node, f docValue, into reflect.Value) bool {
 			return false
 		}
 		into.SetInt(whole)
+	case docNumber:
+		number, ok := docReadNumber(n)
+		if !ok || number < float64(f.least)/docThousand || number > float64(f.most)/docThousand {
+			return false
+		}
+		into.SetFloat(number)
 	case docShare:
 		share, ok := docReadShare(n, f)
 		if !ok {
@@ -343,6 +349,17 @@ func docReadWhole(n *yaml.Node) (int64, bool) {
 	}
 	whole, err := strconv.ParseInt(n.Value, 10, 64)
 	return whole, err == nil
+}
+
+// docNumberPattern is as narrow: no exponents, no infinity.
+var docNumberPattern = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+func docReadNumber(n *yaml.Node) (float64, bool) {
+	if tag := n.ShortTag(); tag != "!!int" && tag != "!!float" || !docNumberPattern.MatchString(n.Value) {
+		return 0, false
+	}
+	number, err := strconv.ParseFloat(n.Value, 64)
+	return number, err == nil
 }
 
 var docPercentPattern = regexp.MustCompile(`^(0|[1-9][0-9]{0,2})%$`)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -9,6 +10,9 @@ import (
 
 	"github.com/keda-headroom/headroom/internal/intorpercent"
 )
+
+// docThousand is in how many parts the bounds of a docNumber are counted.
+const docThousand = 1000
 
 // docShape is what may stand in one object of a document: the tags of its type,
 // read once.
@@ -34,6 +38,7 @@ const (
 	docObject   docForm = iota
 	docList             // of item
 	docWhole            // a whole number
+	docNumber           // a number, whole or not
 	docShare            // a whole number or a percentage
 	docDuration         // as Go and Kubernetes write it
 	docFlag             // true or false
@@ -48,7 +53,7 @@ type docValue struct {
 	item        *docValue // of a list
 	text        *docText  // of a text, or of a map's values
 	names       *docText  // of a map's keys
-	least, most int64     // of a number, of a duration in nanoseconds, of a list's or map's length
+	least, most int64     // of a whole number, of a number in thousandths, of a duration in nanoseconds, of a list's or map's length
 	percent     int64     // the most that a percentage may be
 }
 
@@ -101,6 +106,9 @@ func docValueOf(t reflect.Type, tag reflect.StructTag) docValue {
 	case reflect.Int, reflect.Int64:
 		least, most := docBounds(tag.Get("between"), docMustWhole)
 		return docValue{form: docWhole, least: least, most: most}
+	case reflect.Float64:
+		least, most := docBounds(tag.Get("between"), docMustThousandths)
+		return docValue{form: docNumber, least: least, most: most}
 	case reflect.Bool:
 		return docValue{form: docFlag}
 	case reflect.String:
@@ -131,6 +139,14 @@ func docMustWhole(text string) int64 {
 		panic(fmt.Sprintf("policy: bound %q: %v", text, err))
 	}
 	return n
+}
+
+func docMustThousandths(text string) int64 {
+	n, err := strconv.ParseFloat(text, 64)
+	if thousandths := n * docThousand; err == nil && thousandths == math.Trunc(thousandths) {
+		return int64(thousandths)
+	}
+	panic(fmt.Sprintf("policy: bound %q: expected a number in thousandths", text))
 }
 
 func docMustDuration(text string) int64 {
@@ -194,6 +210,8 @@ func (v docValue) expected() string {
 		return "a list"
 	case docWhole:
 		return fmt.Sprintf("a whole number from %d to %d", v.least, v.most)
+	case docNumber:
+		return fmt.Sprintf("a number from %v to %v", float64(v.least)/docThousand, float64(v.most)/docThousand)
 	case docShare:
 		return fmt.Sprintf("a whole number from %d to %d or a percentage from 0%% to %d%%", v.least, v.most, v.percent)
 	case docDuration:

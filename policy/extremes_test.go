@@ -70,12 +70,22 @@ func exaggerate(t *rapid.T, u *universe) {
 		if w.SQS != nil {
 			w.SQS.MessagesPerPod = rapid.SampledFrom([]int64{1, 20, 1_000_000_000_000}).Draw(t, "messagesPerPod")
 		}
+		if w.SQS != nil && w.SQS.MaxMessageAge > 0 {
+			w.SQS.SecondsPerMessage = rapid.SampledFrom([]float64{0, 0.001, 86400}).Draw(t, "secondsPerMessage")
+			w.SQS.Concurrency = rapid.SampledFrom([]int{0, 1, 1_000_000}).Draw(t, "concurrency")
+			absurd := func(label string) *float64 {
+				v := rapid.SampledFrom([]float64{0, 1, -1, 1e9, math.MaxFloat64, math.Inf(1), math.NaN()}).Draw(t, label)
+				return &v
+			}
+			points := metrics.Points{Minutes: []metrics.Minute{{Start: u.now.Truncate(time.Minute).Add(-time.Minute), Sent: absurd("sent"), Deleted: absurd("deleted"), OldestAge: absurd("oldest"), Groups: absurd("groups")}}}
+			u.snapshot.Points = with(u.snapshot.Points, w.ID, metrics.Known(points, u.now))
+		}
 		for j := range w.Databases {
 			w.Databases[j].ConnectionsPerPod = rapid.SampledFrom([]int{1, 5, 1_000_000}).Draw(t, "connectionsPerPod")
 		}
 		messages := rapid.SampledFrom([]int64{-1, 0, 3, 1_000_000, math.MaxInt64})
 		if r := u.snapshot.Queues[w.ID]; !r.Began().IsZero() {
-			u.snapshot.Queues[w.ID] = metrics.Known(metrics.Queue{Visible: messages.Draw(t, "visible"), InFlight: messages.Draw(t, "in flight"), Delayed: messages.Draw(t, "delayed")}, r.Began())
+			u.snapshot.Queues[w.ID] = metrics.Known(metrics.Queue{Visible: messages.Draw(t, "visible"), InFlight: messages.Draw(t, "in flight"), Delayed: messages.Draw(t, "delayed"), FIFO: oneIn(t, 3, "FIFO")}, r.Began())
 		}
 		if state, known := u.snapshot.Fleets[w.ID].Last(); known {
 			state.SpecReplicas, state.StatusReplicas = large("spec"), large("status")

@@ -46,6 +46,10 @@ type fleet struct {
 
 	lo, hi int // bounds on replicas
 	demand DemandPlan
+	// objective is what is known of the age of messages, nil without an objective.
+	objective *ObjectivePlan
+	// hold is how many of the replicas that are there have work in hand.
+	hold int
 
 	share, ceiling, target int
 	limit                  limit // what the ceiling follows from

@@ -73,6 +73,8 @@ type WorkloadMemory struct {
 	GatedSince time.Time `json:"gatedSince,omitzero"`
 	// Standstill is the rollout that waits for connections, if one does.
 	Standstill Standstill `json:"standstill,omitzero"`
+	// Flow is the recent past of the queue, where an objective needs it.
+	Flow Flow `json:"flow,omitzero"`
 	// QueueUnknownSince is when the queue stopped having a usable reading, zero
 	// while it has one.
 	QueueUnknownSince time.Time `json:"queueUnknownSince,omitzero"`

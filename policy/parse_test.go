@@ -60,6 +60,7 @@ func TestEveryFieldArrives(t *testing.T) {
 				QueueURL: "https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo",
 				Region:   "eu-west-1", Endpoint: "http://127.0.0.1:9324",
 				MessagesPerPod: 20, IncludeDelayed: true,
+				MaxMessageAge: 2 * time.Minute, SecondsPerMessage: 1.5, Concurrency: 4, IdlePollInterval: 20 * time.Second,
 				PollInterval: 10 * time.Second, StaleAfter: 2 * time.Minute, ErrorAfter: 10 * time.Minute,
 			},
 			MinReplicas: 1, MaxReplicas: &most, Priority: 200,
@@ -247,6 +248,14 @@ func TestEveryBoundHolds(t *testing.T) {
 			check(path, fmt.Sprint(v.most+1), false)
 			check(path, fmt.Sprintf("%q", fmt.Sprint(v.least)), false)
 			check(path, fmt.Sprintf("%d.0", v.least), false)
+		case docNumber:
+			check(path, fmt.Sprint(float64(v.least)/docThousand), true)
+			check(path, fmt.Sprint(float64(v.least-1)/docThousand), false)
+			check(path, fmt.Sprint(v.most/docThousand), true)
+			check(path, fmt.Sprintf("%d.001", v.most/docThousand), false)
+			check(path, fmt.Sprintf("%q", fmt.Sprint(v.most/docThousand)), false)
+			check(path, ".inf", false)
+			check(path, ".5", false)
 		case docShare:
 			check(path, fmt.Sprint(v.most), true)
 			check(path, fmt.Sprint(v.most+1), false)

@@ -125,11 +125,16 @@ type WorkloadPlan struct {
 // DemandPlan is how demand came about, in replicas. Known is false where the
 // queue has no fresh reading; Raw and Smoothed are then what is held.
 type DemandPlan struct {
-	Known    bool `json:"known"`
-	NoQueue  bool `json:"noQueue,omitempty"` // the workload has none
-	Backlog  int  `json:"backlog"`           // by messages per pod, before any bound
-	Raw      int  `json:"raw"`               // inside the bounds
-	Smoothed int  `json:"smoothed"`          // Raw, or an earlier and higher one still followed
+	Known   bool `json:"known"`
+	NoQueue bool `json:"noQueue,omitempty"` // the workload has none
+	// Backlog is what the queue asks for, before any bound: by its objective where it
+	// has one that can be followed, else by messages per pod.
+	Backlog  int `json:"backlog"`
+	Raw      int `json:"raw"`      // inside the bounds
+	Smoothed int `json:"smoothed"` // Raw, or an earlier and higher one still followed
+	// Objective is what is known of the age of messages; nil where the policy has no
+	// maxMessageAge, or the queue no fresh reading.
+	Objective *ObjectivePlan `json:"objective,omitempty"`
 }
 
 // Step is one rule's effect on the number of replicas.

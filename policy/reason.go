@@ -17,6 +17,7 @@ const (
 	ReplicasUnknown        Reason = "ReplicasUnknown"        // no fresh state of the pods: nobody scales out
 	Starting               Reason = "Starting"               // others have not been watched long enough yet
 	ScaleDownStabilization Reason = "ScaleDownStabilization" // an earlier, higher demand is still followed
+	ObjectiveUnreachable   Reason = "ObjectiveUnreachable"   // messages will be too old: more would be needed than may be; only ever beside the reason that bound the target
 	PolicyInvalid          Reason = "PolicyInvalid"          // the policy names a database that is not there
 	Unauthorized           Reason = "Unauthorized"           // the workload may not use a database
 	Stopped                Reason = "Stopped"                // somebody stopped the workload: it is frozen at what it holds
@@ -26,5 +27,5 @@ const (
 // Reasons are all of them, in the order of the documentation.
 var Reasons = []Reason{
 	Demand, MinReplicas, MaxReplicas, ConnectionBudget, FairShare, RolloutOverlap,
-	DatabaseUnknown, QueueUnknown, ReplicasUnknown, Starting, ScaleDownStabilization, PolicyInvalid, Unauthorized, Stopped, Observing,
+	DatabaseUnknown, QueueUnknown, ReplicasUnknown, Starting, ScaleDownStabilization, ObjectiveUnreachable, PolicyInvalid, Unauthorized, Stopped, Observing,
 }

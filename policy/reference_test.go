@@ -163,6 +163,8 @@ func valueText(v docValue) string {
 		return fmt.Sprintf("list of %d to %d, each %s", v.least, v.most, v.item.text.expected)
 	case docWhole:
 		return fmt.Sprintf("number, %d to %d", v.least, v.most)
+	case docNumber:
+		return fmt.Sprintf("number, whole or not, %v to %v", float64(v.least)/docThousand, float64(v.most)/docThousand)
 	case docShare:
 		return fmt.Sprintf("number, %d to %d, or percentage, 0%% to %d%%", v.least, v.most, v.percent)
 	case docMap:

@@ -127,7 +127,14 @@ func (r *docResolver) addWorkloads(document Document) {
 			workload.SQS = &SQS{
 				QueueURL: q.QueueURL, QueueName: q.QueueName, Region: q.Region, Endpoint: q.Endpoint,
 				MessagesPerPod: q.MessagesPerPod, IncludeDelayed: q.IncludeDelayed,
+				MaxMessageAge: q.MaxMessageAge, SecondsPerMessage: q.SecondsPerMessage,
 				PollInterval: q.PollInterval, StaleAfter: q.StaleAfter, ErrorAfter: q.ErrorAfter,
+			}
+			if q.Concurrency > 1 {
+				workload.SQS.Concurrency = q.Concurrency
+			}
+			if q.IdlePollInterval != q.PollInterval {
+				workload.SQS.IdlePollInterval = q.IdlePollInterval
 			}
 		}
 		r.addUses(document, path, w, &workload)

@@ -245,6 +245,8 @@ func valueSchema(v docValue, comments map[string]string) object {
 		}
 	case docWhole:
 		return object{{"type", "integer"}, {"minimum", v.least}, {"maximum", v.most}}
+	case docNumber:
+		return object{{"type", "number"}, {"minimum", float64(v.least) / docThousand}, {"maximum", float64(v.most) / docThousand}}
 	case docShare:
 		return object{{"oneOf", []object{
 			{{"type", "integer"}, {"minimum", v.least}, {"maximum", v.most}},

@@ -143,11 +143,14 @@ type SQS struct {
 	// objective. 0 is none, and demand is by messages per pod alone.
 	MaxMessageAge time.Duration `json:"maxMessageAge,omitempty"`
 	// SecondsPerMessage is how long one pod works on one message, 0 where that is to
-	// be measured; Concurrency is how many a pod works on at once, 0 like 1.
+	// be measured; Concurrency is how many it works on at once, 0 like 1.
 	SecondsPerMessage float64 `json:"secondsPerMessage,omitempty"`
 	Concurrency       int     `json:"concurrency,omitempty"`
 	// IncludeDelayed counts messages that become visible later as backlog.
 	IncludeDelayed bool `json:"includeDelayed,omitempty"`
+	// IdlePollInterval is how often the queue is read while there is nothing in it;
+	// 0 like PollInterval.
+	IdlePollInterval time.Duration `json:"idlePollInterval,omitempty"`
 	// PollInterval is how often the queue is read. A reading older than
 	// StaleAfter no longer speaks for the queue: replicas are held. One older
 	// than ErrorAfter makes KEDA's own fallback apply.

@@ -26,7 +26,7 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 			step(Step{MaxReplicas, n, f.hi, fmt.Sprintf("at most %s are allowed", replicas(f.hi))})
 		}
 		if f.demand.Smoothed > n {
-			step(Step{ScaleDownStabilization, n, f.demand.Smoothed, fmt.Sprintf("the queue asked for as many within the last %s", f.ScaleDownStabilization)})
+			step(Step{ScaleDownStabilization, n, f.demand.Smoothed, f.whyKept()})
 		}
 	}
 	for _, s := range f.cap(n, all, fleets) {
@@ -42,6 +42,10 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 	limited := p.Reason == ConnectionBudget || p.Reason == FairShare || p.Reason == RolloutOverlap
 	if c := f.limit.binding; limited && c != nil {
 		p.Binding = c.label()
+	}
+
+	if short := f.unreachable(n, limited || p.Reason == MaxReplicas || f.frozen != nil || p.Reason == Starting); short != nil {
+		step(*short)
 	}
 
 	if f.Mode == Observe {

@@ -136,6 +136,11 @@ func drawUniverse(t *rapid.T, workloads int) *universe {
 		if oneIn(t, 3, "sheds") {
 			w.Shedding = Shedding{Enabled: true, MinReplicas: between(t, 0, 2, "never shed")}
 		}
+		if oneIn(t, 3, "objective") {
+			w.SQS.MaxMessageAge = rapid.SampledFrom([]time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}).Draw(t, "maxMessageAge")
+			w.SQS.SecondsPerMessage = rapid.SampledFrom([]float64{0, 0.001, 0.5, 8}).Draw(t, "secondsPerMessage")
+			w.SQS.PollInterval = time.Second
+		}
 		if oneIn(t, 12, "no queue") {
 			w.SQS = nil
 		}
@@ -162,6 +167,7 @@ func drawUniverse(t *rapid.T, workloads int) *universe {
 		u.fleets = append(u.fleets, f)
 		f.spec = between(t, 0, 4, "spec")
 		f.queue.Visible = int64(between(t, 0, 60, "messages"))
+		f.queue.FIFO = oneIn(t, 6, "FIFO")
 		u.fill(t, i)
 		if oneIn(t, 2, "all started") {
 			for _, p := range f.pods {
@@ -247,6 +253,7 @@ func (u *universe) live(t *rapid.T) {
 		}
 		if oneIn(t, 2, "messages come or go") {
 			f.queue.Visible = int64(between(t, 0, 60, "messages"))
+			f.queue.InFlight = int64(between(t, 0, 10, "in flight"))
 		}
 		for _, a := range w.Admissions {
 			for _, p := range f.pods {
@@ -350,7 +357,7 @@ func (u *universe) serverOf(name metrics.ID) int {
 // read lets pollers read what there is; some of them fail, where they may.
 func (u *universe) read(t *rapid.T, may bool) {
 	fails := func(label string) bool { return may && oneIn(t, 8, label) }
-	u.snapshot = Snapshot{Epoch: term, Databases: maps.Clone(u.snapshot.Databases), Queues: maps.Clone(u.snapshot.Queues), Fleets: maps.Clone(u.snapshot.Fleets)}
+	u.snapshot = Snapshot{Epoch: term, Databases: maps.Clone(u.snapshot.Databases), Queues: maps.Clone(u.snapshot.Queues), Fleets: maps.Clone(u.snapshot.Fleets), Points: maps.Clone(u.snapshot.Points)}
 	for i, d := range u.group.Databases {
 		s := u.servers[u.leads[i]]
 		if s.away || fails("database unread") {
@@ -367,6 +374,9 @@ func (u *universe) read(t *rapid.T, may bool) {
 		} else {
 			u.snapshot.Queues[w.ID] = metrics.Known(f.queue, u.now)
 		}
+		if w.Queue() && w.SQS.AsksCloudWatch() && !fails("points unread") {
+			u.snapshot.Points = with(u.snapshot.Points, w.ID, metrics.Known(u.points(t), u.now))
+		}
 		if fails("fleet unread") {
 			u.snapshot.Fleets[w.ID] = u.snapshot.Fleets[w.ID].Failed("away")
 			continue
@@ -380,6 +390,25 @@ func (u *universe) read(t *rapid.T, may bool) {
 		}
 		u.snapshot.Fleets[w.ID] = metrics.Known(state, u.now)
 	}
+}
+
+// points are what CloudWatch says of the latest minutes: anything, and little of it.
+func (u *universe) points(t *rapid.T) metrics.Points {
+	var points metrics.Points
+	value := func(label string, most int) *float64 {
+		if oneIn(t, 3, label+" late") {
+			return nil
+		}
+		v := float64(between(t, 0, most, label))
+		return &v
+	}
+	for ago := between(t, 0, 3, "minutes"); ago > 0; ago-- {
+		points.Minutes = append(points.Minutes, metrics.Minute{
+			Start: u.now.Truncate(time.Minute).Add(-time.Duration(ago) * time.Minute),
+			Sent:  value("sent", 100), Deleted: value("deleted", 100), OldestAge: value("oldest", 200), Groups: value("groups", 4),
+		})
+	}
+	return points
 }
 
 // look is what the i-th server would say now.

@@ -134,9 +134,31 @@ func (d *docDecoder) validateScaled(path string, w *docWorkload) {
 
 func (d *docDecoder) validateSQS(path string, q *docSQS) {
 	d.atLeast(path, "staleAfter", q.StaleAfter, "pollInterval", q.PollInterval, 2)
+	if _, given := d.places[path+".idlePollInterval"]; given {
+		d.atLeast(path, "idlePollInterval", q.IdlePollInterval, "pollInterval", q.PollInterval, 1)
+		d.atLeast(path, "staleAfter", q.StaleAfter, "idlePollInterval", q.IdlePollInterval, 2)
+	}
+	d.validateObjective(path, q)
 	d.atLeast(path, "errorAfter", q.ErrorAfter, "staleAfter", q.StaleAfter, 1)
 	if region := docRegionOf(q.QueueURL); q.Region != "" && region != "" && region != q.Region {
 		d.problem(CodeInconsistent, path+".region", docQuote(q.Region), "expected %q, as in queueURL, or no region at all", region)
+	}
+}
+
+// validateObjective holds the objective against what is said of the work.
+func (d *docDecoder) validateObjective(path string, q *docSQS) {
+	if !d.right(path+".maxMessageAge", path+".secondsPerMessage", path+".concurrency") {
+		return
+	}
+	if q.MaxMessageAge > 0 && q.SecondsPerMessage >= q.MaxMessageAge.Seconds() {
+		d.problem(CodeInconsistent, path+".maxMessageAge", docShowDuration(int64(q.MaxMessageAge)),
+			"expected more than the %v seconds that the work on a message takes (secondsPerMessage): no message could be done in time", q.SecondsPerMessage)
+	}
+	if q.MaxMessageAge == 0 && q.SecondsPerMessage > 0 {
+		d.warn(CodeIneffective, path+".secondsPerMessage", fmt.Sprint(q.SecondsPerMessage), "changes nothing without maxMessageAge")
+	}
+	if q.MaxMessageAge == 0 && q.Concurrency > 1 {
+		d.warn(CodeIneffective, path+".concurrency", fmt.Sprint(q.Concurrency), "changes nothing without maxMessageAge")
 	}
 }
 

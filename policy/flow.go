@@ -1,0 +1,467 @@
+package policy
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// Flow is the recent past of one queue, as far as its depth and CloudWatch tell:
+// when the messages came that are in it. It is kept for workloads with an
+// objective ([SQS.MaxMessageAge]), and bounded in size. The zero Flow has seen
+// nothing.
+type Flow struct {
+	// At is when the last reading of the depth that is in here began, and Queue what
+	// it said.
+	At    time.Time     `json:"at,omitzero"`
+	Queue metrics.Queue `json:"queue"`
+	// EmptyAt is when a reading last found nothing, zero before the first, and
+	// EmptySince since when all have; zero while there is something.
+	EmptyAt    time.Time `json:"emptyAt,omitzero"`
+	EmptySince time.Time `json:"emptySince,omitzero"`
+	// Came is what came up to At, in adjacent intervals, oldest first, at most
+	// flowIntervals. Assumed says that the first of them was not watched: its
+	// messages were in the queue before, and CloudWatch told how old they were.
+	Came    []Interval `json:"came,omitempty"`
+	Assumed bool       `json:"assumed,omitempty"`
+	// Minutes are the latest minutes of the clock, oldest first, at most
+	// flowMinutes: of which CloudWatch may still publish something.
+	Minutes []FlowMinute `json:"minutes,omitempty"`
+	// Service is for how long a message is in flight, in seconds, on average over
+	// the latest minutes that CloudWatch published; 0 before the first.
+	Service float64 `json:"service,omitempty"`
+	// ServiceDoubt is the variance of that, as a share of its square.
+	ServiceDoubt float64 `json:"serviceDoubt,omitempty"`
+	// Falls is how many messages are done in each second that one is in flight,
+	// judged by how fast the depth fell at its fastest: what is left to go by without
+	// CloudWatch. 0 before the first fall.
+	Falls float64 `json:"falls,omitempty"`
+	// Rates are what ready pods got done while work waited for them.
+	Rates []Rate `json:"rates,omitempty"`
+	// Groups is the recent past of how many message groups of a FIFO queue were in
+	// flight at once, and GroupsShort when consumers were last seen to find none.
+	Groups      Peak      `json:"groups,omitzero"`
+	GroupsShort time.Time `json:"groupsShort,omitzero"`
+	// Startups are the latest times that pods took to become ready, in seconds.
+	Startups []float64 `json:"startups,omitempty"`
+	// Asks are what the objective asked for lately: pods that may be on their way.
+	Asks []Ask `json:"asks,omitempty"`
+}
+
+// Interval is a stretch of time in which Messages came and Done were done, both
+// estimated until CloudWatch tells.
+type Interval struct {
+	Seconds  float64 `json:"s"`
+	Messages float64 `json:"n,omitempty"`
+	Done     float64 `json:"d,omitempty"`
+}
+
+// FlowMinute is what readings tell of one minute of the clock.
+type FlowMinute struct {
+	Start time.Time `json:"start"`
+	// Left is how many messages there were at Start.
+	Left float64 `json:"left"`
+	// Covered is how many seconds of the minute lie between readings.
+	Covered float64 `json:"covered"`
+	// Flight is the time that messages were in flight, Pods the time that pods were
+	// ready, both in seconds, summed.
+	Flight float64 `json:"flight,omitempty"`
+	Pods   float64 `json:"pods,omitempty"`
+	// Unsure is the variance of Flight: how many were in flight between two readings
+	// that found it changed nobody knows.
+	Unsure float64 `json:"unsure,omitempty"`
+	// Waiting is the fewest messages that any reading found visible.
+	Waiting int64 `json:"waiting,omitempty"`
+	// Readings is how many readings began in the minute.
+	Readings int `json:"readings,omitempty"`
+	// Used says that Flow.Service and Flow.Rates have what is to be learned of it.
+	Used bool `json:"used,omitempty"`
+}
+
+// Bounds of a Flow, and what it forgets.
+const (
+	flowIntervals = 64
+	flowMinutes   = 12
+	flowGap       = time.Hour // after a longer one nothing of before is of use
+	flowMinute    = time.Minute
+)
+
+// silence is how many messages must be missing in flight, over as many readings as it
+// takes, until nothing comes: by chance alone that is seen once in e^silence times.
+const silence = 3
+
+// flowFallHalfLife is in what time the fastest fall counts for half.
+const flowFallHalfLife = 10 * time.Minute
+
+// most is what counts of messages are cut to: far above what a queue holds, and
+// small enough for sums.
+const flowMost = math.MaxInt64 / 16
+
+// depth is every message of the queue, in whatever state.
+func depth(q metrics.Queue) float64 {
+	n := 0.0
+	for _, count := range []int64{q.Visible, q.InFlight, q.Delayed} {
+		n += float64(min(max(count, 0), flowMost))
+	}
+	return n
+}
+
+// observe returns the flow with one more reading of the depth in it, which began at
+// began; pods is how many were ready all the time since the one before, perMessage for how many seconds the
+// policy says that one works on a message, 0 where it says nothing. A reading that is
+// in here already changes nothing.
+func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage float64) Flow {
+	if !began.After(f.At) {
+		return f
+	}
+	switch {
+	case depth(q) > 0:
+		f.EmptySince = time.Time{}
+	case f.EmptySince.IsZero():
+		f.EmptyAt, f.EmptySince = began, began
+	default:
+		f.EmptyAt = began
+	}
+	since := began.Sub(f.At)
+	if f.At.IsZero() || since > flowGap {
+		f.Came, f.Minutes, f.Assumed = nil, nil, false
+		f.At, f.Queue = began, q
+		return f
+	}
+	seconds := since.Seconds()
+	flight := (inFlight(f.Queue) + inFlight(q)) / 2 * seconds
+	grown := depth(q) - depth(f.Queue)
+	f.Falls = f.fell(-grown, flight, seconds)
+	unsure := math.Pow((inFlight(q)-inFlight(f.Queue))*seconds/2, 2) / 3 // of something between the two, all alike
+	came := f.came(grown, flight, unsure, seconds, perMessage, f.Queue.Visible <= 0 || q.Visible <= 0)
+	done := came - grown
+	f.Came, f.Minutes = slices.Clone(f.Came), slices.Clone(f.Minutes)
+	f.divide(q, began, func(share float64) (Interval, FlowMinute) {
+		return Interval{Seconds: seconds * share, Messages: came * share, Done: done * share},
+			FlowMinute{Covered: seconds * share, Flight: flight * share, Unsure: unsure * share, Pods: float64(pods) * seconds * share}
+	})
+	f.At, f.Queue = began, q
+	f.thin()
+	return f
+}
+
+// came is how many messages came in so many seconds in which the depth grew by
+// grown, and about done were done. Where much is done, little that comes is lost in
+// what is not known of that: then as many come as before, unless what is seen can't
+// be explained by that.
+func (f Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool) float64 {
+	per := f.completions(perMessage)
+	done := flight * per
+	seen := max(0, grown+done, grown)
+	rate, doubt := f.arrivals()
+	before := max(rate*seconds, grown)
+	noise := math.Pow(f.doubt(perMessage)*done, 2) + unsure*per*per + done/4 + 1
+	if n := len(f.Came); n > 0 && !f.EmptySince.IsZero() && grown == 0 {
+		empty := f.At.Sub(f.EmptySince).Seconds()
+		if empty*rate > silence*seconds*per || empty > 0 && f.Came[n-1].Messages == 0 {
+			return 0 // it has fallen silent, or has been
+		}
+	}
+	if idle {
+		// How many are in flight is chance then, and two looks tell little of it.
+		noise += seconds * seconds * rate * per / 2
+	}
+	usual := math.Pow(doubt*seconds, 2) + math.Pow(0.2*before, 2) + before
+	if math.Abs(seen-before) > 3*math.Sqrt(noise+before) {
+		return seen
+	}
+	return before + (seen-before)*usual/(usual+noise)
+}
+
+// doubt is how far completions may be off, as a share.
+func (f Flow) doubt(perMessage float64) float64 {
+	switch {
+	case f.Service > 0:
+		return min(max(math.Sqrt(f.ServiceDoubt), ageMeasured), ageGuessed)
+	case perMessage > 0:
+		return ageStated
+	}
+	return ageGuessed
+}
+
+func inFlight(q metrics.Queue) float64 { return float64(min(max(q.InFlight, 0), flowMost)) }
+
+// divide gives each minute of the clock its share of what was between the last
+// reading and the one that began at began.
+func (f *Flow) divide(q metrics.Queue, began time.Time, part func(share float64) (Interval, FlowMinute)) {
+	whole := began.Sub(f.At)
+	waiting := min(max(0, f.Queue.Visible), max(0, q.Visible))
+	for from := f.At; from.Before(began); {
+		start := from.Truncate(flowMinute)
+		to := start.Add(flowMinute)
+		if to.After(began) {
+			to = began
+		}
+		i, m := part(float64(to.Sub(from)) / float64(whole))
+		f.Came = append(f.Came, i)
+		if n := len(f.Minutes); n == 0 || !f.Minutes[n-1].Start.Equal(start) {
+			passed := float64(from.Sub(f.At)) / float64(whole)
+			f.Minutes = append(f.Minutes, FlowMinute{Start: start, Waiting: waiting, Left: depth(f.Queue) + passed*(depth(q)-depth(f.Queue))})
+		}
+		last := &f.Minutes[len(f.Minutes)-1]
+		last.Covered += m.Covered
+		last.Flight += m.Flight
+		last.Unsure += m.Unsure
+		last.Pods += m.Pods
+		last.Waiting = min(last.Waiting, waiting)
+		if to.Equal(began) {
+			last.Readings++
+		}
+		from = to
+	}
+	if n := len(f.Minutes); n > flowMinutes {
+		f.Minutes = slices.Clone(f.Minutes[n-flowMinutes:])
+	}
+}
+
+// completions is how many messages are done in each second that one is in flight
+// (Little's law), by the best that is known.
+func (f Flow) completions(perMessage float64) float64 {
+	switch {
+	case f.Service > 0:
+		return 1 / f.Service
+	case perMessage > 0:
+		return 1 / perMessage
+	}
+	return f.Falls
+}
+
+// fell renews Falls after the depth fell so many messages.
+func (f Flow) fell(messages, flight, seconds float64) float64 {
+	slower := f.Falls * math.Exp2(-seconds/flowFallHalfLife.Seconds())
+	if messages <= 0 || flight <= 0 {
+		return slower
+	}
+	return max(slower, min(messages/flight, 1000))
+}
+
+// age is how long before At the interval i ends, in seconds, for every interval,
+// and at last how long before At the first begins.
+func (f Flow) ages() []float64 {
+	ages := make([]float64, len(f.Came)+1)
+	age := 0.0
+	for i := len(f.Came) - 1; i >= 0; i-- {
+		ages[i] = age
+		age += f.Came[i].Seconds
+	}
+	ages[len(f.Came)] = age
+	return ages
+}
+
+// thin merges and forgets intervals until there are no more than flowIntervals.
+// Those are merged whose merging moves the messages between them least, in
+// proportion to their age. A minute that CloudWatch may still correct keeps its
+// ends.
+func (f *Flow) thin() {
+	for len(f.Came) > flowIntervals {
+		ages := f.ages()
+		best, least := -1, math.Inf(1)
+		for i := 0; i+1 < len(f.Came); i++ {
+			if !f.mergeable(ages[i]) {
+				continue
+			}
+			a, b := f.Came[i], f.Came[i+1]
+			moved := 0.0
+			if both := a.Messages + b.Messages; both > 0 {
+				moved = math.Abs(a.Seconds - (a.Seconds+b.Seconds)*(a.Messages/both))
+			}
+			if cost := moved / (ages[i] + 5); cost < least {
+				best, least = i, cost
+			}
+		}
+		if best < 0 {
+			best = 0
+		}
+		a, b := f.Came[best], f.Came[best+1]
+		f.Came[best] = Interval{a.Seconds + b.Seconds, a.Messages + b.Messages, a.Done + b.Done}
+		f.Came = slices.Delete(f.Came, best+1, best+2)
+		if best == 0 {
+			f.Assumed = false
+		}
+	}
+}
+
+// mergeable reports whether the interval that ended age seconds before At may be
+// merged with the next: no minute begins between them, or none that matters.
+func (f Flow) mergeable(age float64) bool {
+	ended := f.At.Add(-time.Duration(age * float64(time.Second)))
+	near := ended.Round(flowMinute)
+	if len(f.Minutes) > 0 && ended.Before(f.Minutes[0].Start.Add(-time.Second)) {
+		return true
+	}
+	return ended.Sub(near).Abs() > time.Millisecond
+}
+
+// learn returns the flow corrected by what CloudWatch published of its minutes.
+func (f Flow) learn(points metrics.Points, fifo bool, concurrency int) Flow {
+	f.Came, f.Minutes, f.Rates = slices.Clone(f.Came), slices.Clone(f.Minutes), slices.Clone(f.Rates)
+	for i := range f.Minutes {
+		m := &f.Minutes[i]
+		p, ok := minuteOf(points, m.Start)
+		if !ok || m.Covered < 0.9*flowMinute.Seconds() {
+			continue
+		}
+		left := depth(f.Queue)
+		if i+1 < len(f.Minutes) {
+			left = f.Minutes[i+1].Left
+		}
+		came, done, known := inMinute(p, left-m.Left)
+		if !known {
+			continue
+		}
+		f.correct(m.Start, came)
+		if m.Used {
+			continue
+		}
+		m.Used = true
+		f.learnService(*m, done)
+		f.learnRate(*m, done)
+		f.learnGroups(*m, p, fifo, concurrency)
+	}
+	f.anchor(points)
+	return f
+}
+
+// inMinute is how many messages came and were done in a minute in which the depth
+// grew by grown. Deleting a message twice counts twice: what came and did not stay
+// tells more, and of both the smaller speaks. What a dead-letter queue is given comes
+// without being sent, so that the depth may grow by more than what was sent.
+func inMinute(p metrics.Minute, grown float64) (came, done float64, known bool) {
+	deleted, sent := finite(p.Deleted), finite(p.Sent)
+	switch {
+	case sent != nil && *sent >= grown-1-grown/20 && deleted != nil:
+		return *sent, max(0, min(*deleted, *sent-grown)), true
+	case sent != nil && *sent >= grown-1-grown/20:
+		return *sent, max(0, *sent-grown), true
+	case deleted != nil:
+		return max(0, grown+*deleted), *deleted, true
+	}
+	return 0, 0, false
+}
+
+// finite is a value that can be reckoned with, nil where there is none.
+func finite(v *float64) *float64 {
+	if v == nil || math.IsNaN(*v) || *v < 0 || *v > flowMost {
+		return nil
+	}
+	return v
+}
+
+// minuteOf finds what was published of a minute. Points are in order.
+func minuteOf(points metrics.Points, start time.Time) (metrics.Minute, bool) {
+	i, ok := slices.BinarySearchFunc(points.Minutes, start, func(m metrics.Minute, t time.Time) int { return m.Start.Compare(t) })
+	if !ok {
+		return metrics.Minute{}, false
+	}
+	return points.Minutes[i], true
+}
+
+// correct makes what came in the minute from start sum up to total. What the depth
+// showed stays: it is what was done beside it that had been guessed.
+func (f *Flow) correct(start time.Time, total float64) {
+	from, to := f.At.Sub(start).Seconds(), f.At.Sub(start.Add(flowMinute)).Seconds()
+	var within []int
+	var came, done, seconds float64
+	for i, age := range f.ages()[:len(f.Came)] {
+		if middle := age + f.Came[i].Seconds/2; middle > to && middle < from && !(f.Assumed && i == 0) {
+			within = append(within, i)
+			came += f.Came[i].Messages
+			done += f.Came[i].Done
+			seconds += f.Came[i].Seconds
+		}
+	}
+	if len(within) == 0 || seconds <= 0 || math.Abs(total-came) < 1e-6*(1+total) {
+		return
+	}
+	missing, sum := total-came, 0.0
+	for _, i := range within {
+		share := f.Came[i].Seconds / seconds
+		if done > 0 {
+			share = f.Came[i].Done / done
+		}
+		change := max(missing*share, -f.Came[i].Messages)
+		f.Came[i].Messages += change
+		f.Came[i].Done = max(0, f.Came[i].Done+change)
+		sum += f.Came[i].Messages
+	}
+	if sum > total {
+		for _, i := range within {
+			f.Came[i].Messages *= total / sum
+		}
+	}
+}
+
+// serviceDrift is by how much the time in flight may change in a minute, as the
+// variance of a share.
+const serviceDrift = 0.05 * 0.05
+
+// learnService renews how long messages are in flight, by one more minute. What
+// that is worth depends on how much was done, and on how many readings found how much
+// in flight: as long as work waits that is the same in all of them.
+func (f *Flow) learnService(m FlowMinute, done float64) {
+	if f.ServiceDoubt > 0 {
+		f.ServiceDoubt = min(f.ServiceDoubt+serviceDrift, 1)
+	}
+	if done < 1 || m.Flight <= 0 {
+		return
+	}
+	doubt := 1/done + 0.02*0.02 + m.Unsure/(m.Flight*m.Flight)
+	if m.Waiting < 1 {
+		doubt += m.Covered / (m.Flight * float64(max(1, m.Readings)))
+	}
+	service := min(max(m.Flight/done, 0.001), 86400)
+	if f.Service == 0 {
+		f.Service, f.ServiceDoubt = service, doubt
+		return
+	}
+	gain := f.ServiceDoubt / (f.ServiceDoubt + doubt)
+	f.Service += gain * (service - f.Service)
+	f.ServiceDoubt *= 1 - gain
+}
+
+// anchor lets the first interval end where CloudWatch saw the oldest message, as
+// long as there are messages that were never seen to come.
+func (f *Flow) anchor(points metrics.Points) {
+	for i := len(f.Minutes) - 1; i >= 0; i-- {
+		m := f.Minutes[i]
+		p, ok := minuteOf(points, m.Start)
+		age := finite(p.OldestAge)
+		if !ok || age == nil {
+			continue
+		}
+		first := 0
+		if f.Assumed {
+			first = 1
+		}
+		since, watched, came := f.At.Sub(m.Start).Seconds(), 0.0, 0.0
+		for j := len(f.Came) - 1; j >= first; j-- {
+			if watched > since-0.001 {
+				came += f.Came[j].Messages
+			}
+			watched += f.Came[j].Seconds
+		}
+		unseen, older := m.Left-came, since+*age-watched
+		switch {
+		case unseen < 1:
+			if f.Assumed {
+				f.Came, f.Assumed = f.Came[1:], false
+			}
+		case older > 0:
+			before := Interval{Seconds: older, Messages: unseen}
+			if f.Assumed {
+				f.Came[0] = before
+			} else {
+				f.Came = append([]Interval{before}, f.Came...)
+			}
+			f.Assumed = true
+		}
+		return
+	}
+}

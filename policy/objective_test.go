@@ -1,0 +1,337 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// plant is a queue, its workers and an HPA in a world without chance: messages come
+// evenly and are done in order, pods start in startup seconds, the HPA looks every 15,
+// and CloudWatch publishes after three minutes.
+type plant struct {
+	t         testing.TB
+	group     Group
+	limit     int // of connections
+	startup   int
+	rate      float64 // messages that a ready pod does in a second
+	comes     func(second int) float64
+	published bool
+
+	second  int
+	coming  float64 // fractions of messages
+	doing   float64
+	busy    float64
+	line    []batch // oldest first
+	poison  int64   // messages that come back whenever they are received
+	pods    []int   // when each was created
+	minutes []metrics.Minute
+	sent    float64
+	deleted float64
+	oldest  float64
+	queue   metrics.Reading[metrics.Queue]
+	points  metrics.Reading[metrics.Points]
+	ledger  Ledger
+	plan    WorkloadPlan
+
+	changes    []int // of replicas, each with its sign
+	done       float64
+	late       float64 // of those done, too old
+	podSeconds int
+}
+
+// batch is messages that came in one second.
+type batch struct {
+	second int
+	n      float64
+}
+
+func newPlant(t testing.TB, sqs string) *plant {
+	t.Helper()
+	documents, problems := Parse(Source{Where: "plant"}, []byte(`
+apiVersion: keda-headroom.github.io/v1alpha1
+kind: Policy
+databases:
+- {name: orders-db, postgresql: {dsn: {env: DSN}}, reserve: 0, othersWindow: 2s}
+workloads:
+- name: workers
+  mode: Target
+  databaseRefs: [{name: orders-db, user: worker, connectionsPerPod: 2}]
+  sqs: {queueName: orders, messagesPerPod: 20, `+sqs+`}
+`))
+	set, more := Resolve(documents)
+	if len(problems)+len(more) > 0 {
+		t.Fatal(problems, more)
+	}
+	return &plant{t: t, group: set.Groups(nil)[0], limit: 1000, startup: 20, rate: 2, published: true, comes: func(int) float64 { return 0 }}
+}
+
+func (p *plant) now() time.Time { return noon.Add(time.Duration(p.second) * time.Second) }
+
+// pass lets seconds pass.
+func (p *plant) pass(seconds int) {
+	for range seconds {
+		p.second++
+		p.work()
+		if p.second%60 == 0 {
+			sent, deleted, oldest := p.sent, p.deleted, p.oldest
+			p.minutes = append(p.minutes, metrics.Minute{Start: p.now().Add(-time.Minute), Sent: &sent, Deleted: &deleted, OldestAge: &oldest})
+			p.sent, p.deleted, p.oldest = 0, 0, math.Floor(p.age())
+		}
+		if p.second%5 == 0 {
+			p.queue = metrics.Known(p.depth(), p.now())
+		}
+		if n := len(p.minutes) - 3; p.published && n > 0 && p.second%60 == 10 {
+			p.points = metrics.Known(metrics.Points{Minutes: p.minutes[max(0, n-15):n]}, p.now())
+		}
+		p.decide()
+		if p.second%15 == 0 {
+			p.follow(int(math.Ceil(p.plan.Value)))
+		}
+	}
+}
+
+func (p *plant) ready() int {
+	n := 0
+	for _, born := range p.pods {
+		if p.second-born >= p.startup {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *plant) work() {
+	p.coming += p.comes(p.second)
+	if n := math.Floor(p.coming + 1e-9); n > 0 {
+		p.coming -= n
+		p.sent += n
+		p.line = append(p.line, batch{p.second, n})
+	}
+	ready := p.ready()
+	p.podSeconds += len(p.pods)
+	p.doing += float64(ready) * p.rate
+	before := p.done
+	defer func() { p.busy = (p.done - before) / p.rate }()
+	for len(p.line) > 0 && p.doing >= 1 {
+		n := min(p.line[0].n, math.Floor(p.doing+1e-9))
+		p.doing -= n
+		p.done += n
+		p.deleted += n
+		if p.second-p.line[0].second > int(p.group.Workloads[0].SQS.MaxMessageAge/time.Second) {
+			p.late += n
+		}
+		if p.line[0].n -= n; p.line[0].n <= 0 {
+			p.line = p.line[1:]
+		}
+	}
+	p.doing = min(p.doing, 1)
+}
+
+func (p *plant) waiting() float64 {
+	sum := 0.0
+	for _, b := range p.line {
+		sum += b.n
+	}
+	return sum
+}
+
+func (p *plant) age() float64 {
+	if len(p.line) == 0 {
+		return 0
+	}
+	return float64(p.second - p.line[0].second)
+}
+
+func (p *plant) depth() metrics.Queue {
+	// Of what was done in this second, as much as is in flight at any time.
+	waiting, busy := int64(p.waiting()), int64(math.Round(p.busy))
+	flight := max(busy, min(waiting+busy, int64(p.ready())))
+	return metrics.Queue{Visible: waiting + busy - flight + p.poison, InFlight: flight}
+}
+
+func (p *plant) decide() {
+	w, db := p.group.Workloads[0], p.group.Databases[0].ID
+	fleet := metrics.Fleet{SpecReplicas: len(p.pods), StatusReplicas: len(p.pods), MaxReplicas: 1000}
+	for _, born := range p.pods {
+		name := fmt.Sprintf("%d-%d", born, len(fleet.Pods))
+		fleet.Pods = append(fleet.Pods, metrics.Pod{UID: name, Name: name, Address: name, CreatedAt: noon.Add(time.Duration(born) * time.Second), Ready: p.second-born >= p.startup})
+	}
+	s := Snapshot{
+		Epoch:     term,
+		Databases: map[metrics.ID]metrics.Reading[metrics.Database]{db: metrics.Known(metrics.Database{Server: "A", Name: "orders", Attribution: metrics.ByAddress, Constraints: []metrics.Constraint{{Name: "server", Limit: p.limit}}, Logins: []metrics.Login{{User: "worker", Database: "orders", Constraints: []string{"server"}}}}, p.now())},
+		Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{w.ID: p.queue},
+		Points:    map[metrics.ID]metrics.Reading[metrics.Points]{w.ID: p.points},
+		Fleets:    map[metrics.ID]metrics.Reading[metrics.Fleet]{w.ID: metrics.Known(fleet, p.now())},
+	}
+	var plan Plan
+	plan, p.ledger = Decide(p.now(), p.group, s, p.ledger)
+	p.plan = plan.Workloads[0]
+}
+
+// follow is KEDA and the HPA; the newest pods go first.
+func (p *plant) follow(replicas int) {
+	if change := replicas - len(p.pods); change != 0 {
+		p.changes = append(p.changes, change)
+	}
+	for len(p.pods) < replicas {
+		p.pods = append(p.pods, p.second)
+	}
+	p.pods = p.pods[:replicas]
+}
+
+// turns counts how often replicas changed direction.
+func (p *plant) turns() int {
+	n := 0
+	for i := 1; i < len(p.changes); i++ {
+		if (p.changes[i] > 0) != (p.changes[i-1] > 0) {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *plant) forgetPast() { p.changes, p.done, p.late, p.podSeconds = nil, 0, 0, 0 }
+
+// TestAStepSettlesInThreeDecisions is DS2's bar: after a step in what comes, replicas
+// settle in three changes at most and change direction once at most. Whether the rate is
+// stated or measured, nothing is late.
+func TestAStepSettlesInThreeDecisions(t *testing.T) {
+	for _, test := range []struct {
+		name, sqs string
+		from, to  float64
+	}{
+		{"up, stated", "maxMessageAge: 2m, secondsPerMessage: 0.5", 4, 12},
+		{"up, measured", "maxMessageAge: 2m", 4, 12},
+		{"up a little, stated", "maxMessageAge: 2m, secondsPerMessage: 0.5", 10, 13},
+		{"up tenfold, measured", "maxMessageAge: 2m", 4, 40},
+		{"from silence, stated", "maxMessageAge: 2m, secondsPerMessage: 0.5", 0, 10},
+		{"down, stated", "maxMessageAge: 2m, secondsPerMessage: 0.5", 12, 4},
+		{"down, measured", "maxMessageAge: 2m", 12, 4},
+		{"to silence, measured", "maxMessageAge: 2m", 12, 0},
+		{"up, with a long objective", "maxMessageAge: 20m", 4, 12},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPlant(t, test.sqs)
+			p.comes = func(int) float64 { return test.from }
+			p.pass(1800)
+			p.forgetPast()
+			p.comes = func(int) float64 { return test.to }
+			p.pass(1800)
+			if len(p.changes) > 3 || p.turns() > 1 {
+				t.Errorf("replicas changed by %v: %d changes and %d turns, want 3 and 1 at most", p.changes, len(p.changes), p.turns())
+			}
+			if p.late > 0 {
+				t.Errorf("%v of %v messages were late", p.late, p.done)
+			}
+			if best := test.to / p.rate; float64(len(p.pods)) < best || float64(len(p.pods)) > math.Ceil(best/loadLeast)+1 {
+				t.Errorf("%d replicas in the end, of which %.1f would be busy\n%s", len(p.pods), best, Describe(p.plan))
+			}
+		})
+	}
+}
+
+// TestObjectiveOfABurst: from nothing to a thousand messages at once. The first step is
+// sized to them, all of them are in time, and then the pods go.
+func TestObjectiveOfABurst(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2m, secondsPerMessage: 0.5")
+	p.pass(60)
+	p.comes = func(second int) float64 {
+		if second == 61 {
+			return 1000
+		}
+		return 0
+	}
+	p.pass(20)
+	// 1000 messages of half a second in the 80 s that are left once a pod is ready.
+	if got := len(p.pods); got < 6 || got > 9 {
+		t.Errorf("%d replicas after the burst, want about 7\n%s", got, Describe(p.plan))
+	}
+	p.pass(400)
+	if p.done != 1000 || p.late > 0 || len(p.pods) != 0 || p.turns() != 1 {
+		t.Errorf("%v done, %v late, %d pods in the end, changes %v", p.done, p.late, len(p.pods), p.changes)
+	}
+	// Pods that start, and a fall that is followed a minute late, cost as much again.
+	if ideal := 1000 / p.rate; float64(p.podSeconds) > 2.7*ideal {
+		t.Errorf("%d seconds of pods for %v of work", p.podSeconds, ideal)
+	}
+}
+
+// TestObjectiveFallsBack: until the rate is known messages per pod decide, and it is
+// said why.
+func TestObjectiveFallsBack(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2m")
+	p.comes = func(int) float64 { return 12 }
+	p.published = false
+	p.pass(120)
+	o := p.plan.Demand.Objective
+	if o == nil || o.Fallback == "" || o.Rate != 0 || p.plan.Demand.Backlog != o.ByMessages || p.plan.Steps[0].Reason != Demand {
+		t.Errorf("nothing is known of the rate, and demand is %+v: %+v\n%s", p.plan.Demand, o, Describe(p.plan))
+	}
+	// CloudWatch begins to tell, and minutes later the objective decides.
+	p.published = true
+	p.pass(420)
+	o = p.plan.Demand.Objective
+	if o.Fallback != "" || math.Abs(o.Rate-p.rate) > 0.3*p.rate || math.Abs(o.Arrivals-12) > 2 || !o.Age.DataKnown || o.Age.DataAge > 300 {
+		t.Errorf("%+v\n%s", o, Describe(p.plan))
+	}
+	// It falls silent. What was learned stays.
+	p.published = false
+	p.pass(900)
+	o = p.plan.Demand.Objective
+	if o.Fallback != "" || math.Abs(o.Rate-p.rate) > 0.3*p.rate || o.Age.DataAge < 900 {
+		t.Errorf("%+v\n%s", o, Describe(p.plan))
+	}
+	if p.late > 0 {
+		t.Errorf("%v of %v were late", p.late, p.done)
+	}
+}
+
+// TestObjectiveUnreachable: the database carries 5 pods where 8 would be needed. That is
+// said at once, and by how many connections.
+func TestObjectiveUnreachable(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2m, secondsPerMessage: 0.5")
+	p.limit = 10
+	p.comes = func(int) float64 { return 8 }
+	p.pass(600)
+	if o := p.plan.Demand.Objective; o.ShortReplicas != 0 || p.plan.Target != 5 {
+		t.Errorf("4 pods are busy, 5 there: %+v\n%s", o, Describe(p.plan))
+	}
+	p.comes = func(int) float64 { return 16 }
+	p.pass(20)
+	o := p.plan.Demand.Objective
+	last := p.plan.Steps[len(p.plan.Steps)-1]
+	if o.ShortReplicas < 2 || o.ShortConnections != 2*o.ShortReplicas || last.Reason != ObjectiveUnreachable || p.plan.Reason != ConnectionBudget || p.plan.Binding == "" {
+		t.Errorf("%+v\n%s", o, Describe(p.plan))
+	}
+	// The step eases: with what is left the database carries enough again.
+	p.comes = func(int) float64 { return 4 }
+	p.pass(600)
+	if o := p.plan.Demand.Objective; o.ShortReplicas != 0 || o.ShortConnections != 0 {
+		t.Errorf("%+v\n%s", o, Describe(p.plan))
+	}
+}
+
+// TestFlowIsBounded: a day of anything leaves no more behind than a few minutes.
+func TestFlowIsBounded(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2h, secondsPerMessage: 0.5, pollInterval: 1s")
+	p.limit = 6
+	p.comes = func(second int) float64 { return float64(second * 7919 % 40) }
+	most := 0
+	for range 60 {
+		p.pass(60)
+		data, err := json.Marshal(p.ledger.Workloads[p.group.Workloads[0].ID].Flow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, len(data))
+	}
+	if most > 8<<10 {
+		t.Errorf("the flow of a queue takes %d bytes, want at most 8 KiB", most)
+	}
+	t.Logf("the flow of a queue takes up to %d bytes", most)
+}
