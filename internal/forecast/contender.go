@@ -54,8 +54,8 @@ func (c Contender) scaler(r *run) (scaler, error) {
 
 type fixed int
 
-func (f fixed) replicas() int                            { return int(f) }
-func (fixed) begin()                                     {}
+func (f fixed) replicas() int                          { return int(f) }
+func (fixed) begin()                                   {}
 func (fixed) limited() map[policy.Reason]time.Duration { return nil }
 
 // scaledObject is KEDA and the HPA around an answer.

@@ -2,8 +2,6 @@ package forecast
 
 import (
 	"time"
-
-	"github.com/keda-headroom/headroom/policy"
 )
 
 // Outcome is what became of a trace.
@@ -38,7 +36,7 @@ type Outcome struct {
 	Calls          Calls `json:"calls"`
 	// LimitedSeconds is for how long each reason was the target's; none but for
 	// Headroom.
-	LimitedSeconds map[policy.Reason]float64 `json:"limitedSeconds,omitempty"`
+	LimitedSeconds map[string]float64 `json:"limitedSeconds,omitempty"`
 	// SimulatedSeconds is how long the run took in its own time.
 	SimulatedSeconds float64 `json:"simulatedSeconds"`
 	Series           Series  `json:"series"`
@@ -123,9 +121,9 @@ func (r *run) outcome(name string, s scaler) Outcome {
 	}
 	for reason, d := range s.limited() {
 		if o.LimitedSeconds == nil {
-			o.LimitedSeconds = map[policy.Reason]float64{}
+			o.LimitedSeconds = map[string]float64{}
 		}
-		o.LimitedSeconds[reason] = d.Seconds()
+		o.LimitedSeconds[string(reason)] = d.Seconds()
 	}
 	return o
 }
