@@ -14,6 +14,9 @@ type Contender struct {
 	Name string
 	// Headroom is a policy of one workload.
 	Headroom *policy.Group
+	// Record is told of each of Headroom's decisions, as scaler.Recorder is; nil tells
+	// nobody. It must keep nothing that it is given.
+	Record func(at time.Time, g policy.Group, s policy.Snapshot, l policy.Ledger, p policy.Plan)
 	// KEDA is KEDA's own trigger for the queue, with KEDA's defaults.
 	KEDA *KEDA
 	// Fixed is a number of replicas that never changes.
@@ -43,7 +46,7 @@ type scaler interface {
 func (c Contender) scaler(r *run) (scaler, error) {
 	switch {
 	case c.Headroom != nil:
-		return newHeadroom(r, *c.Headroom)
+		return newHeadroom(r, *c.Headroom, c.Record)
 	case c.KEDA != nil:
 		return newKEDA(r, *c.KEDA)
 	case c.Fixed != nil:

@@ -16,9 +16,12 @@ import (
 // term is the one in which Headroom leads all through a run.
 const term = "1"
 
+type recordFunc func(at time.Time, g policy.Group, s policy.Snapshot, l policy.Ledger, p policy.Plan)
+
 // headroom is policy.Decide between readings and KEDA.
 type headroom struct {
 	scaledObject
+	record   recordFunc
 	group    policy.Group
 	workload policy.Workload
 	ledger   policy.Ledger
@@ -35,7 +38,7 @@ type headroom struct {
 	byReason map[policy.Reason]time.Duration
 }
 
-func newHeadroom(r *run, g policy.Group) (*headroom, error) {
+func newHeadroom(r *run, g policy.Group, record recordFunc) (*headroom, error) {
 	if len(g.Workloads) != 1 || g.Workloads[0].SQS == nil || len(g.Databases) != len(r.servers) {
 		return nil, fmt.Errorf("expected one workload with a queue, and its databases, found %d workloads and %d databases", len(g.Workloads), len(g.Databases))
 	}
@@ -48,7 +51,7 @@ func newHeadroom(r *run, g policy.Group) (*headroom, error) {
 		return nil, err
 	}
 	h := &headroom{
-		group: g, workload: g.Workloads[0], fleetAt: -1, readAt: make([]int, len(r.servers)), reads: make([]metrics.Database, len(r.servers)),
+		record: record, group: g, workload: g.Workloads[0], fleetAt: -1, readAt: make([]int, len(r.servers)), reads: make([]metrics.Database, len(r.servers)),
 		byReason: map[policy.Reason]time.Duration{},
 		snapshot: policy.Snapshot{
 			Epoch: term, Databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{},
@@ -189,6 +192,9 @@ func (h *headroom) decide(at time.Time) {
 	}
 	h.snapshot.Fleets[h.workload.ID] = metrics.Known(h.fleet, at)
 	plan, next := policy.Decide(at, h.group, h.snapshot, h.ledger)
+	if h.record != nil {
+		h.record(at, h.group, h.snapshot, h.ledger, plan)
+	}
 	h.ledger = next
 	h.count()
 	h.plan = plan.Workloads[0]
