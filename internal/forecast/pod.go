@@ -112,6 +112,7 @@ func (r *run) connect(p *pod) {
 		p.version++
 		r.changed++
 		r.offer(p)
+		r.dispatch()
 	}
 	if missing == 0 {
 		p.refused = 0
