@@ -47,6 +47,7 @@ func rows(r Report) [][]string {
 	row("age, 95 of 100", "", func(c Contender) string { return span(c.Ages.P95) })
 	row("age, 99 of 100", "", func(c Contender) string { return span(c.Ages.P99) })
 	row("age, most", "", func(c Contender) string { return span(c.Ages.Max) })
+	row("given back by pods that ended", "", func(c Contender) string { return fmt.Sprint(c.Returned) })
 	for i, d := range r.Contenders[0].Databases {
 		row("peak connections, "+d.Database, "", func(c Contender) string {
 			return fmt.Sprintf("%d of %d", c.Databases[i].Peak, c.Databases[i].Limit)
@@ -156,7 +157,12 @@ func percent(share float64) string {
 	return text
 }
 
-func dollars(d float64) string { return fmt.Sprintf("$%.2f", d) }
+func dollars(d float64) string {
+	if d < 0.1 {
+		return fmt.Sprintf("$%.4f", d)
+	}
+	return fmt.Sprintf("$%.2f", d)
+}
 
 // span writes seconds for a person.
 func span(seconds float64) string {
