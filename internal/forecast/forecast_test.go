@@ -48,6 +48,17 @@ func TestTenMessages(t *testing.T) {
 	near("kept", float64(o.Kept), 5)
 	near("pod hours", o.PodHours, 10.0/3600)
 	near("peak", float64(o.Databases[0].Peak), 16+5)
+	near("workers' calls", float64(o.Calls.Messages), 2*10)
+}
+
+// A pod that waits asks the queue three times a minute.
+func TestIdleReceives(t *testing.T) {
+	two := 2
+	w := burst()
+	w.Arrivals.Intervals = []arrivals.Interval{{Length: time.Hour}}
+	if o := play(t, w, forecast.Contender{Name: "two", Fixed: &two}); o.Calls.Messages != 2*3*60 {
+		t.Errorf("expected 360 empty receives, found %d", o.Calls.Messages)
+	}
 }
 
 // Where a database is full the workers and the others are refused, and both try again.

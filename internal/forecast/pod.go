@@ -26,8 +26,9 @@ type pod struct {
 	refused     int   // logins in a row
 	slots       int   // messages that it may work on now
 	busy        int
-	listed      int // how often it stands among the idle
-	fullSince   time.Duration
+	listed      int           // how often it stands among the idle
+	began       time.Duration // when its process started
+	fullSince   time.Duration // since when it has no slot free
 	passed      time.Duration // since when it takes a node
 }
 
@@ -80,7 +81,7 @@ func (r *run) start(p *pod) {
 	if p.terminating || p.gone {
 		return
 	}
-	p.started = true
+	p.started, p.began, p.fullSince = true, r.now, r.now
 	p.version++
 	r.changed++
 	r.connect(p)
@@ -188,7 +189,7 @@ func (r *run) remove(p *pod) {
 	if !p.gated {
 		r.podTime += r.now - p.passed
 		if p.started {
-			r.workTime += r.now - min(r.now, p.passed+r.world.StartUp)
+			r.workTime += r.now - p.began
 		}
 	}
 	for i, other := range r.pods {
