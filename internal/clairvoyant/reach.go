@@ -1,0 +1,80 @@
+package clairvoyant
+
+import "time"
+
+// Reach returns which messages could be done in time at all, and how many.
+func (p Problem) Reach() (reach []bool, kept int) {
+	reach = make([]bool, len(p.Messages))
+	p.serve(p.MaxReplicas, func(i int, done time.Duration) {
+		if done-p.Messages[i].At <= p.Objective {
+			reach[i] = true
+			kept++
+		}
+	})
+	return reach, kept
+}
+
+// peak is the least number of pods, there all the time, that keeps so many messages:
+// the same ones, as fewer pods finish nothing earlier.
+func (p Problem) peak(kept int) int {
+	least, enough := 0, p.MaxReplicas
+	for least < enough {
+		half := (least + enough) / 2
+		n := 0
+		p.serve(half, func(i int, done time.Duration) {
+			if done-p.Messages[i].At <= p.Objective {
+				n++
+			}
+		})
+		if n >= kept {
+			enough = half
+		} else {
+			least = half + 1
+		}
+	}
+	return enough
+}
+
+// serve lets so many pods work from the beginning on, those beyond MinReplicas once
+// they have started, and tells when each message is done.
+func (p Problem) serve(pods int, done func(message int, at time.Duration)) {
+	var free slots
+	for i := range pods {
+		ready := time.Duration(0)
+		if i >= p.MinReplicas {
+			ready = p.StartUp
+		}
+		for range p.Slots {
+			free = append(free, ready) // in order already: a heap
+		}
+	}
+	if len(free) == 0 {
+		return
+	}
+	for i, m := range p.Messages {
+		end := max(m.At, free[0]) + m.Takes
+		free.replace(end)
+		done(i, end)
+	}
+}
+
+// slots is a binary heap of when each slot is free.
+type slots []time.Duration
+
+// replace puts another time in the place of the first.
+func (h slots) replace(at time.Duration) {
+	h[0] = at
+	for i := 0; ; {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < len(h); c++ {
+			if h[c] < h[least] {
+				least = c
+			}
+		}
+		if least == i {
+			return
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+}

@@ -1,0 +1,129 @@
+package replay_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/keda-headroom/headroom/internal/intorpercent"
+	"github.com/keda-headroom/headroom/internal/replay"
+	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/scaler/recording"
+)
+
+// recordFleets records what a planner decides in some time for so many workloads of
+// one database: every queue's depth changes with every poll, and each fleet gets or
+// loses a pod every five minutes.
+func recordFleets(tb testing.TB, dir string, workloads int, for_ time.Duration) policy.Set {
+	tb.Helper()
+	r := rand.New(rand.NewPCG(1, 1))
+	db := metrics.ID{Namespace: "platform", Name: "orders"}
+	set := policy.Set{Databases: []policy.Database{{
+		ID: db, Reserve: intorpercent.Percent(10), OthersWindow: 30 * time.Minute, PollInterval: 2 * time.Second, MaxReadingAge: 10 * time.Second, MaxPriority: 100,
+	}}}
+	for i := range workloads {
+		set.Workloads = append(set.Workloads, policy.Workload{
+			ID: metrics.ID{Namespace: "shop", Name: fmt.Sprintf("workers-%03d", i)}, Mode: policy.Target,
+			Databases:              []policy.Use{{Database: db, User: "worker", ApplicationName: fmt.Sprintf("workers-%03d", i), ConnectionsPerPod: 2 + i%4}},
+			SQS:                    &policy.SQS{QueueName: "q", MessagesPerPod: 20, PollInterval: 5 * time.Second, StaleAfter: time.Minute, ErrorAfter: 5 * time.Minute},
+			ScaleDownStabilization: time.Minute, ReadyTimeout: 10 * time.Minute,
+		})
+	}
+	group := set.Groups(nil)[0]
+	recorder, err := recording.Open(recording.Options{Dir: dir, MaxBytes: 1 << 30, Queue: 1000})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var ledger policy.Ledger
+	fleets, pods := make([]metrics.Fleet, workloads), 0
+	queues := map[metrics.ID]metrics.Reading[metrics.Queue]{}
+	var server metrics.Reading[metrics.Database]
+	for now := start; now.Before(start.Add(for_)); now = now.Add(time.Second) {
+		s := policy.Snapshot{Databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}}
+		seconds := int(now.Sub(start) / time.Second)
+		for i, w := range set.Workloads {
+			if len(fleets[i].Pods) == 0 || r.IntN(300) == 0 {
+				list := append([]metrics.Pod(nil), fleets[i].Pods...)
+				if len(list) > 3 && r.IntN(2) == 0 {
+					list = list[1:]
+				} else {
+					pods++
+					list = append(list, metrics.Pod{UID: fmt.Sprintf("%08x-0000-4000-8000-%012x", r.Uint32(), pods), Name: fmt.Sprintf("%s-%05d", w.ID.Name, pods),
+						Address: fmt.Sprintf("10.1.%d.%d", pods>>8&255, pods&255), CreatedAt: now, Revision: 1, Started: true, Ready: true})
+				}
+				fleets[i] = metrics.Fleet{SpecReplicas: len(list), StatusReplicas: len(list), MaxReplicas: 40, Pods: list}
+			}
+			s.Fleets[w.ID] = metrics.Known(fleets[i], now)
+			if seconds%5 == i%5 {
+				q, _ := queues[w.ID].Last()
+				queues[w.ID] = metrics.Known(metrics.Queue{Visible: max(0, q.Visible+r.Int64N(41)-20), InFlight: r.Int64N(10)}, now)
+			}
+			s.Queues[w.ID] = queues[w.ID]
+		}
+		if seconds%2 == 0 {
+			d := metrics.Database{Server: "1/1", Name: "orders", Attribution: metrics.ByAddress, Constraints: []metrics.Constraint{{Name: "server", Limit: 1997}},
+				Logins:   []metrics.Login{{User: "worker", Database: "orders", Constraints: []string{"server"}}},
+				Sessions: []metrics.Sessions{{User: "web", Database: "orders", Address: "10.9.0.1", Count: 20 + r.IntN(10)}}}
+			for i, w := range set.Workloads {
+				for _, p := range fleets[i].Pods {
+					d.Sessions = append(d.Sessions, metrics.Sessions{User: "worker", Database: "orders", Address: p.Address, Application: w.ID.Name, Count: w.Databases[0].ConnectionsPerPod})
+				}
+			}
+			server = metrics.Known(d, now)
+		}
+		s.Databases[db] = server
+		plan, next := policy.Decide(now, group, s, ledger)
+		recorder.Record(now, group, s, ledger, plan)
+		if seconds%500 == 0 {
+			recorder.Flush()
+		}
+		ledger = next
+	}
+	if stats := recorder.Stats(); stats.Dropped > 0 {
+		tb.Fatalf("%d decisions were dropped", stats.Dropped)
+	}
+	if err := recorder.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+// What a day of 100 workloads takes, from some part of it; the whole with
+// HEADROOM_REPLAY_HOURS=24.
+func BenchmarkReplayDay(b *testing.B) {
+	part := 20 * time.Minute
+	if text := os.Getenv("HEADROOM_REPLAY_HOURS"); text != "" {
+		var hours float64
+		if _, err := fmt.Sscan(text, &hours); err != nil {
+			b.Fatal(err)
+		}
+		part = time.Duration(hours * float64(time.Hour))
+	}
+	dir := b.TempDir()
+	set := recordFleets(b, dir, 100, part)
+	size := int64(0)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			b.Fatal(err)
+		}
+		size += info.Size()
+	}
+	day := float64(24*time.Hour) / float64(part)
+	for b.Loop() {
+		if _, err := replay.Run(context.Background(), replay.Options{Dir: dir, Policy: set, Step: replay.DefaultStep}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(size)*day/(1<<20), "MiB/day")
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)*day, "s-to-replay/day")
+}
