@@ -148,9 +148,6 @@ type SQS struct {
 	Concurrency       int     `json:"concurrency,omitempty"`
 	// IncludeDelayed counts messages that become visible later as backlog.
 	IncludeDelayed bool `json:"includeDelayed,omitempty"`
-	// IdlePollInterval is how often the queue is read while there is nothing in it;
-	// 0 like PollInterval.
-	IdlePollInterval time.Duration `json:"idlePollInterval,omitempty"`
 	// PollInterval is how often the queue is read. A reading older than
 	// StaleAfter no longer speaks for the queue: replicas are held. One older
 	// than ErrorAfter makes KEDA's own fallback apply.

@@ -106,6 +106,18 @@ var (
 		"Connections that the workload's pods are seen to hold.", workloadLabels, databaseLabels, []string{"stat"})
 	messages = describe("headroom_workload_messages",
 		"Messages in the workload's queue.", workloadLabels, []string{"state"})
+	objectiveAge = describe("headroom_workload_objective_seconds",
+		"How old a message may become before its work is done, by the policy.", workloadLabels)
+	oldestAge = describe("headroom_workload_oldest_message_age_seconds",
+		"How old the oldest message is, estimated between the points of CloudWatch.", workloadLabels)
+	oldestAgeUncertainty = describe("headroom_workload_oldest_message_age_uncertainty_seconds",
+		"By how much the estimated age may be wrong, 19 times out of 20.", workloadLabels)
+	arrivalRate = describe("headroom_workload_arrivals_per_second",
+		"Messages that come, estimated between the points of CloudWatch.", workloadLabels)
+	processingRate = describe("headroom_workload_messages_per_second_per_pod",
+		"Messages that one pod finishes while it has work.", workloadLabels)
+	shortfall = describe("headroom_workload_objective_shortfall_connections",
+		"Connections that are missing for as many replicas as the objective needs; 0 while it can be kept.", workloadLabels)
 	newestPoint = describe("headroom_workload_newest_point_timestamp_seconds",
 		"When the newest minute that CloudWatch has published of the workload's queue began, in seconds since 1970.", workloadLabels)
 	limited = describe("headroom_workload_limited",
@@ -123,7 +135,7 @@ func (c *PlanCollector) Describe(out chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		demandReplicas, ceilingReplicas, targetReplicas, currentReplicas, gatedPods, oldestGated, grantedConnections,
-		declaredPerPod, observedPerPod, messages, newestPoint, limited, workloadInfo, readingTimestamp,
+		declaredPerPod, observedPerPod, messages, objectiveAge, oldestAge, oldestAgeUncertainty, arrivalRate, processingRate, shortfall, newestPoint, limited, workloadInfo, readingTimestamp,
 	} {
 		out <- d
 	}
@@ -167,9 +179,7 @@ func collectWorkload(out chan<- prometheus.Metric, d *Decision, w *policy.Worklo
 	gauge(out, workloadInfo, 1, namespace, name, string(w.Mode))
 	gauge(out, targetReplicas, float64(w.Target), namespace, name)
 	gauge(out, ceilingReplicas, float64(w.Ceiling), namespace, name)
-	if w.Demand.Known {
-		gauge(out, demandReplicas, float64(w.Demand.Backlog), namespace, name, "backlog")
-	}
+	collectDemand(out, d, w)
 	if !because(w, policy.ReplicasUnknown) {
 		gauge(out, currentReplicas, float64(w.Replicas), namespace, name)
 		gauge(out, gatedPods, float64(w.Gated), namespace, name)
@@ -200,6 +210,33 @@ func collectWorkload(out chan<- prometheus.Metric, d *Decision, w *policy.Worklo
 	if points, ok := d.Snapshot.Points[w.ID].Last(); ok && len(points.Minutes) > 0 {
 		newest := points.Minutes[len(points.Minutes)-1].Start
 		gauge(out, newestPoint, float64(newest.Unix()), namespace, name)
+	}
+}
+
+// collectDemand renders what the queue asks for, and what is known of its objective.
+func collectDemand(out chan<- prometheus.Metric, d *Decision, w *policy.WorkloadPlan) {
+	namespace, name := w.ID.Namespace, w.ID.Name
+	if of, ok := d.Group.Workload(w.ID); ok && of.SQS != nil && of.SQS.MaxMessageAge > 0 {
+		gauge(out, objectiveAge, of.SQS.MaxMessageAge.Seconds(), namespace, name)
+	}
+	if !w.Demand.Known {
+		return
+	}
+	o := w.Demand.Objective
+	if o == nil {
+		gauge(out, demandReplicas, float64(w.Demand.Backlog), namespace, name, "backlog")
+		return
+	}
+	gauge(out, demandReplicas, float64(o.ByMessages), namespace, name, "backlog")
+	gauge(out, arrivalRate, o.Arrivals, namespace, name)
+	if o.Age.Known {
+		gauge(out, oldestAge, o.Age.Seconds, namespace, name)
+		gauge(out, oldestAgeUncertainty, o.Age.Uncertainty, namespace, name)
+	}
+	if o.Fallback == "" {
+		gauge(out, demandReplicas, float64(o.Replicas), namespace, name, "objective")
+		gauge(out, processingRate, o.Rate, namespace, name)
+		gauge(out, shortfall, float64(o.ShortConnections), namespace, name)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 func everything(now time.Time) *board {
 	b := newBoard()
 	set := shop(orders)
+	set.Workloads[0].SQS.MaxMessageAge = 2 * time.Minute
 	b.publishAt(now, set, Decision{
 		Group: policy.Group{Databases: set.Databases, Workloads: set.Workloads},
 		Snapshot: policy.Snapshot{Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{
@@ -44,7 +45,9 @@ func everything(now time.Time) *board {
 				Name: "server", Limit: 97, Reserve: 10, Used: 60, Others: 20, OthersHighWater: 30, Ghosts: 2, Granted: 40, Departed: 5, Pressure: 3, Budget: 55, Free: 10,
 			}}}},
 			Workloads: []policy.WorkloadPlan{{
-				ID: orders, Mode: policy.Target, Demand: policy.DemandPlan{Known: true, Backlog: 10, Raw: 10, Smoothed: 10},
+				ID: orders, Mode: policy.Target, Demand: policy.DemandPlan{Known: true, Backlog: 10, Raw: 10, Smoothed: 10, Objective: &policy.ObjectivePlan{
+					Age: policy.AgePlan{Known: true, Seconds: 90, Uncertainty: 4}, Arrivals: 2, Rate: 0.25, Replicas: 10, ByMessages: 12, Least: 9, ShortReplicas: 1, ShortConnections: 5,
+				}},
 				Replicas: 8, Holding: 8, Gated: 1, Ceiling: 9, Target: 9, Value: 9, Active: true, Reason: policy.ConnectionBudget,
 				Uses: []policy.UsePlan{{Database: ordersDB, PerPod: 5, Declared: 5, Granted: 40, Observed: 38, ObservedKnown: true, ObservedMax: 5}},
 			}},

@@ -34,6 +34,7 @@ var well = []string{
 	`headroom_workload_ceiling_replicas` + workload("") + ` 10x60`,
 	`headroom_workload_current_replicas` + workload("") + ` 10x60`,
 	`headroom_workload_limited` + workload(`reason="MaxReplicas"`) + ` 1x60`,
+	`headroom_workload_objective_shortfall_connections` + workload("") + ` 0x60`,
 	`headroom_workload_declared_connections_per_pod` + workload(use) + ` 5x60`,
 	`headroom_workload_observed_connections_per_pod` + workload(use+`, stat="mean"`) + ` 4.5x60`,
 	`headroom_workload_observed_connections_per_pod` + workload(use+`, stat="max"`) + ` 5x60`,
@@ -130,6 +131,10 @@ var cases = map[string]struct {
 		without: "headroom_workload_limited",
 		becomes: []string{`headroom_workload_limited` + workload(`reason="ConnectionBudget"`) + ` _x10 1x10 stale _x39`},
 		quiet:   60, by: 60,
+	},
+	"the objective lacks connections": {
+		becomes: []string{`headroom_workload_objective_shortfall_connections` + workload("") + ` 0x9 15x50`},
+		fires:   []string{"HeadroomObjectiveUnreachable lacked 15 connections"}, quiet: 11, by: 12,
 	},
 	"there are more replicas than the ceiling": {
 		becomes: []string{`headroom_workload_current_replicas` + workload("") + ` 10x9 12x50`},

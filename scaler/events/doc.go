@@ -6,6 +6,8 @@
 //	  TargetRecovered           it does again
 //	  ConnectionsUnderdeclared  a pod holds more than its policy declares
 //	  CapBypassed               replicas stay above the ceiling
+//	  ObjectiveUnreachable      messages will be older than the objective, and by how
+//	                            many connections
 //	  WaitingForConnections     pods wait at the gate: how many, for how long, and why
 //	  ConnectionsReserved       pods passed the gate
 //	  EvictedToFreeConnections  pods were evicted, because the budget fell

@@ -21,6 +21,7 @@ type workload struct {
 	known     bool // that it was limited
 
 	above         episode
+	unreachable   episode
 	underdeclared map[metrics.ID]*episode
 	most          map[metrics.ID]int
 
@@ -91,6 +92,21 @@ func (b *workload) follow(p *Publisher, now time.Time, about *corev1.ObjectRefer
 		p.tell(about, corev1.EventTypeNormal, TargetRecovered, actionDecide, fmt.Sprintf("workload %s follows its queue again: target %d: %s", w.ID.Name, w.Target, w.Sentence))
 	}
 	b.bypass(p, now, about, of, d, w)
+	b.miss(p, now, about, w)
+}
+
+// miss tells that the objective can't be kept, as soon as that is known: it is
+// reckoned ahead, and there is time to do something about it.
+func (b *workload) miss(p *Publisher, now time.Time, about *corev1.ObjectReference, w *policy.WorkloadPlan) {
+	sentence := ""
+	for _, s := range w.Steps {
+		if s.Reason == policy.ObjectiveUnreachable {
+			sentence = s.Sentence
+		}
+	}
+	if b.unreachable.due(now, sentence != "", 0) {
+		p.tell(about, corev1.EventTypeWarning, ObjectiveUnreachable, actionDecide, fmt.Sprintf("workload %s: %s", w.ID.Name, sentence))
+	}
 }
 
 // kindOf says whether somebody has to do something about a reason.

@@ -21,6 +21,7 @@ const (
 	TargetRecovered          = "TargetRecovered"
 	ConnectionsUnderdeclared = "ConnectionsUnderdeclared"
 	CapBypassed              = "CapBypassed"
+	ObjectiveUnreachable     = "ObjectiveUnreachable"
 	DatabaseUnreachable      = "DatabaseUnreachable"
 	DatabaseShared           = "DatabaseShared" // another installation governs it too
 	PolicyAccepted           = "PolicyAccepted"

@@ -115,6 +115,28 @@ func TestALimitThatLastsIsToldOnce(t *testing.T) {
 	wants(t, "who is only observed is not limited", events.take())
 }
 
+func TestAnObjectiveThatCannotBeKept(t *testing.T) {
+	var events told
+	p := publisher(&events)
+	misses := func(d *scaler.Decision) {
+		w := &d.Plan.Workloads[0]
+		w.Steps = append(w.Steps, policy.Step{Reason: policy.ObjectiveUnreachable, Before: 5, After: 5, Sentence: "messages will be older than 2m, with 15 connections"})
+	}
+	const wanted = "ScaledObject/orders Warning ObjectiveUnreachable: workload order-workers: messages will be older than 2m, with 15 connections"
+	p.follow(state(0, misses))
+	wants(t, "it is known", events.take(), wanted)
+	for s := 1; s < 90; s++ {
+		p.follow(state(s, misses))
+	}
+	wants(t, "it is known still", events.take())
+	p.follow(state(90, nil))
+	p.follow(state(91, misses))
+	wants(t, "it is so again", events.take(), wanted)
+	p.follow(state(92, nil))
+	p.follow(state(93, misses))
+	wants(t, "and again within the minute", events.take())
+}
+
 func TestReplicasAboveTheCeiling(t *testing.T) {
 	var events told
 	p := publisher(&events)
