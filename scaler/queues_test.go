@@ -337,7 +337,7 @@ func TestTheTradeOfAnIdleQueue(t *testing.T) {
 	)
 	for _, idle := range []time.Duration{2100 * time.Millisecond, 5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute} {
 		calls := idleMonth(t, idle)
-		polled, poked := firstMessages(t, idle, false, 200, inQuickIdler), firstMessages(t, idle, true, 200, inQuickIdler)
+		polled, poked := firstMessages(t, idle, false, 100, inQuickIdler), firstMessages(t, idle, true, 100, inQuickIdler)
 		t.Logf("idlePollInterval %6s: %8d calls in 30 days, $%.2f; first message noticed, 95th percentile: %5.1f s polled, %.1f s poked",
 			idle, calls, float64(calls)/1e6*perMillion, polled.Seconds(), poked.Seconds())
 		if polled > idle*11/10 || polled < idle*3/4 {

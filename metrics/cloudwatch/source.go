@@ -22,8 +22,9 @@ const (
 	Timeout = 20 * time.Second
 	// MaxBackoff is the longest wait after failures that pass by themselves.
 	MaxBackoff = 4 * time.Minute
-	// RefusedRetry is the wait after a refusal (permissions, credentials), which
-	// somebody has to mend.
+	// RefusedRetry is the wait after a refusal by IAM, which somebody has to mend.
+	// Credentials may come by themselves, and are waited for no longer than for
+	// anything else.
 	RefusedRetry = 15 * time.Minute
 	// Window is how far back each read asks at least, for points that come late.
 	Window = 15 * time.Minute
@@ -118,11 +119,11 @@ func (s *Source) begin(names []string, now, to time.Time) time.Time {
 	return to.Add(-back)
 }
 
-// refusal reports whether somebody has to mend something before another try can
+// refusal reports whether somebody has to give a permission before another try can
 // work.
 func refusal(err error) bool {
 	var e *awscall.Error
-	return errors.As(err, &e) && (e.Result == awscall.ResultDenied || e.Result == awscall.ResultCredentials)
+	return errors.As(err, &e) && e.Result == awscall.ResultDenied
 }
 
 // Due returns when the next read is to begin: in the phase of a minute that is

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,6 +191,31 @@ func TestRefusedItIsAskedRarely(t *testing.T) {
 		queues, ok := handle.Reading().Last()
 		if !ok || len(queues["orders"].Points.Minutes) == 0 || handle.Reading().Problem() == "" {
 			t.Errorf("%v, %v, %q", queues, ok, handle.Reading().Problem())
+		}
+	})
+}
+
+func TestCredentialsThatComeLater(t *testing.T) {
+	inWorld(t, fakeaws.Options{}, func(w *world) {
+		w.queue("orders")
+		var there atomic.Bool
+		config := w.InProcess()
+		config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			if !there.Load() {
+				return aws.Credentials{}, errors.New("the agent is not up yet")
+			}
+			return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, nil
+		})
+		w.client = w.newClient(config)
+		handle := w.poll()
+		synctest.Wait()
+		if problem := handle.Reading().Problem(); !strings.Contains(problem, "no credentials: ") || !strings.Contains(problem, "the agent is not up yet") {
+			t.Errorf("%q", problem)
+		}
+		there.Store(true)
+		time.Sleep(2 * time.Minute)
+		if _, ok := handle.Reading().Last(); !ok {
+			t.Errorf("2 minutes later: %s", handle.Reading().Problem())
 		}
 	})
 }
