@@ -148,15 +148,15 @@ type SQS struct {
 	Concurrency       int     `json:"concurrency,omitempty"`
 	// IncludeDelayed counts messages that become visible later as backlog.
 	IncludeDelayed bool `json:"includeDelayed,omitempty"`
-	// IdlePollInterval is how often the queue is read while there is nothing in it;
-	// 0 like PollInterval.
-	IdlePollInterval time.Duration `json:"idlePollInterval,omitempty"`
 	// PollInterval is how often the queue is read. A reading older than
 	// StaleAfter no longer speaks for the queue: replicas are held. One older
 	// than ErrorAfter makes KEDA's own fallback apply.
 	PollInterval time.Duration `json:"pollInterval"`
-	StaleAfter   time.Duration `json:"staleAfter"`
-	ErrorAfter   time.Duration `json:"errorAfter"`
+	// IdlePollInterval is how often it is read once it was empty for a minute and
+	// its workloads have no replicas. Less than PollInterval, 0 too, is PollInterval.
+	IdlePollInterval time.Duration `json:"idlePollInterval,omitempty"`
+	StaleAfter       time.Duration `json:"staleAfter"`
+	ErrorAfter       time.Duration `json:"errorAfter"`
 }
 
 // AsksCloudWatch reports whether the policy needs what CloudWatch knows of the queue.
