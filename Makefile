@@ -71,6 +71,10 @@ faults: ## Look for a schedule that shows each mistake that can be seeded into t
 schedules: ## Play as many random schedules of the closed loop as you like: 16 ms of a processor for each (SCHEDULES=100000)
 	HEADROOM_SCHEDULES=$(or $(SCHEDULES),100000) GOGC=400 go test -timeout 24h -count=1 -v -run '^TestClosedLoop$$' ./internal/simulation
 
+.PHONY: traces
+traces: ## Play weeks of real traffic, and print how far the estimated age of messages is off: in 15 minutes
+	HEADROOM_TRACES=all go test -timeout 2h -count=1 -v -run 'Age|Objective' ./internal/agescore
+
 # A real control plane, KEDA, PostgreSQL and workers, as child processes: one package
 # at a time, as each fills a small machine.
 .PHONY: e2e

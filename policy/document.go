@@ -191,7 +191,7 @@ type docSQS struct {
 	IncludeDelayed bool `field:"includeDelayed"`
 	// How often the queue is read.
 	PollInterval time.Duration `field:"pollInterval" between:"100ms,10m"`
-	// How often the queue is read while there is nothing in it. At least pollInterval.
+	// How often the queue is read once it was empty for a minute and there are no replicas. At least pollInterval.
 	IdlePollInterval time.Duration `field:"idlePollInterval" between:"100ms,10m"`
 	// A reading older than this no longer speaks for the queue: replicas are held. At least 2 × pollInterval, and 2 × idlePollInterval.
 	StaleAfter time.Duration `field:"staleAfter" between:"1s,1h"`

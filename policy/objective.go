@@ -41,8 +41,9 @@ type ObjectivePlan struct {
 	// Groups is how many consumers the message groups of a FIFO queue can employ; 0
 	// where they bound nothing.
 	Groups int `json:"groups,omitempty"`
-	// ShortReplicas is by how much the target is below Least, ShortConnections how
-	// many more connections those replicas need; both 0 where it isn't.
+	// ShortReplicas is by how much the target is below Least, where something limits it;
+	// else 0. ShortConnections is how many more connections those replicas need, where
+	// it is connections that limit it.
 	ShortReplicas    int `json:"shortReplicas,omitempty"`
 	ShortConnections int `json:"shortConnections,omitempty"`
 }
@@ -209,7 +210,8 @@ func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectiveP
 	p.grace = objective / 8
 	p.load = min(max(1-p.lead/(4*objective), loadLeast), loadMost)
 	p.arrivals = flow.lasting(arrivals, min(max((objective-p.lead)/4, 2*arrivalsLeast), arrivalsWindow))
-	p.silent = objective > p.lead+s.SecondsPerMessage && arrivals*p.lead < 1 || arrivals == 0
+	unseen := max(0, s.IdlePollInterval-s.PollInterval).Seconds() // what comes into an empty queue
+	p.silent = objective > p.lead+unseen+s.SecondsPerMessage && arrivals*p.lead < 1 || arrivals == 0
 	all := max(0, depth(q)-o.Age.Poison)
 	p.work = all
 	if !s.IncludeDelayed {
@@ -247,18 +249,18 @@ func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectiveP
 // comingPods are the pods that work or will, with those that are asked for.
 func (f *fleet) comingPods(now time.Time, flow Flow, lead float64) []coming {
 	startup := flow.startup().Seconds()
-	var out []coming
+	out := []coming{{}} // those that are ready
 	there := 0
 	for _, p := range f.pods {
-		if p.Terminating || p.promised {
+		switch {
+		case p.Terminating || p.promised:
 			continue
+		case p.Ready:
+			out[0].pods++
+		default:
+			out = append(out, coming{1, min(max(startup-now.Sub(p.CreatedAt).Seconds(), 1), startup)})
 		}
 		there++
-		in := 0.0
-		if !p.Ready {
-			in = min(max(startup-now.Sub(p.CreatedAt).Seconds(), 1), startup)
-		}
-		out = append(out, coming{1, in})
 	}
 	if missing := f.state.SpecReplicas - there; missing > 0 {
 		out = append(out, coming{missing, startup})
@@ -406,21 +408,26 @@ func (f *fleet) whyKept() string {
 }
 
 // unreachable says that the objective can't be kept with target replicas, and by how
-// much; nil where it can, or where nothing is known of it.
-func (f *fleet) unreachable(target int, limited bool) *Step {
+// much; nil where it can, or where nothing is known of it. connected is whether it is
+// connections that bind the target.
+func (f *fleet) unreachable(target int, connected bool) *Step {
 	o := f.objective
-	if o == nil || o.Fallback != "" || !limited || target >= o.Least {
+	if o == nil || o.Fallback != "" || target >= o.Least {
 		return nil
 	}
-	perPod := 0
-	for _, u := range f.uses {
-		perPod = max(perPod, u.perPod)
-	}
-	if c := f.limit.binding; c != nil && f.cost[c.index] > 0 {
-		perPod = f.cost[c.index]
-	}
 	o.ShortReplicas = o.Least - target
-	o.ShortConnections = int(min(int64(o.ShortReplicas)*int64(perPod), math.MaxInt32))
-	return &Step{ObjectiveUnreachable, target, target, fmt.Sprintf("messages will be older than %s: at least %s are needed for those that can still be done in time, %s more than there may be, with %s",
-		docShowDuration(int64(f.SQS.MaxMessageAge)), replicas(o.Least), replicas(o.ShortReplicas), connections(o.ShortConnections))}
+	sentence := fmt.Sprintf("messages will be older than %s: at least %s are needed for those that can still be done in time, %d more than there may be",
+		docShowDuration(int64(f.SQS.MaxMessageAge)), replicas(o.Least), o.ShortReplicas)
+	if connected {
+		perPod := 0
+		for _, u := range f.uses {
+			perPod = max(perPod, u.perPod)
+		}
+		if c := f.limit.binding; c != nil && f.cost[c.index] > 0 {
+			perPod = f.cost[c.index]
+		}
+		o.ShortConnections = int(min(int64(o.ShortReplicas)*int64(perPod), math.MaxInt32))
+		sentence += ", which is " + connections(o.ShortConnections)
+	}
+	return &Step{ObjectiveUnreachable, target, target, sentence}
 }

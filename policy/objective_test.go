@@ -1,11 +1,15 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/keda-headroom/headroom/metrics"
 )
@@ -334,4 +338,35 @@ func TestFlowIsBounded(t *testing.T) {
 		t.Errorf("the flow of a queue takes %d bytes, want at most 8 KiB", most)
 	}
 	t.Logf("the flow of a queue takes up to %d bytes", most)
+}
+
+// TestNeedIsTheFewest: the replicas that are needed do the work in time, and one fewer
+// would not.
+func TestNeedIsTheFewest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := pursuit{rate: rapid.Float64Range(0.01, 10).Draw(t, "rate"), lead: float64(between(t, 1, 60, "lead"))}
+		for range between(t, 0, 5, "groups of pods") {
+			p.pods = append(p.pods, coming{between(t, 0, 4, "pods"), float64(between(t, 0, int(p.lead), "in"))})
+		}
+		slices.SortFunc(p.pods, func(a, b coming) int { return cmp.Compare(a.in, b.in) })
+		d := due{float64(between(t, 1, 1000, "messages")), float64(between(t, 1, 200, "within"))}
+		does := func(n int) float64 {
+			seconds := 0.0
+			for _, c := range p.pods {
+				seconds += float64(min(n, c.pods)) * max(0, d.within-c.in)
+				n -= min(n, c.pods)
+			}
+			return (seconds + float64(n)*max(0, d.within-p.lead)) * p.rate
+		}
+		n, can := p.need(d, 0)
+		if !can {
+			if does(1_000_000) >= d.messages {
+				t.Fatalf("nobody can do %v, and enough pods can", d)
+			}
+			return
+		}
+		if does(n)*(1+1e-9) < d.messages || n > 0 && does(n-1) > d.messages*(1+1e-6) {
+			t.Fatalf("%d are needed for %v; they do %.3f, and one fewer does %.3f", n, d, does(n), does(n-1))
+		}
+	})
 }

@@ -24,8 +24,9 @@ const (
 	Observing              Reason = "Observing"              // mode Observe: the target is not told, what is there is held
 )
 
-// Reasons are all of them, in the order of the documentation.
+// Reasons are all that can bind a target, in the order of the documentation.
+// [ObjectiveUnreachable] binds none.
 var Reasons = []Reason{
 	Demand, MinReplicas, MaxReplicas, ConnectionBudget, FairShare, RolloutOverlap,
-	DatabaseUnknown, QueueUnknown, ReplicasUnknown, Starting, ScaleDownStabilization, ObjectiveUnreachable, PolicyInvalid, Unauthorized, Stopped, Observing,
+	DatabaseUnknown, QueueUnknown, ReplicasUnknown, Starting, ScaleDownStabilization, PolicyInvalid, Unauthorized, Stopped, Observing,
 }

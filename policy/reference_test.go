@@ -49,8 +49,8 @@ func TestReferenceExamples(t *testing.T) {
 	}
 	schema := validator(t)
 	blocks := yamlBlock.FindAllSubmatch(text, -1)
-	if len(blocks) != 4 {
-		t.Fatalf("found %d YAML blocks, expected the smallest, the same with defaults, two owners, and what KEDA doesn't scale", len(blocks))
+	if len(blocks) != 5 {
+		t.Fatalf("found %d YAML blocks, expected the smallest, the same with defaults, two owners, what KEDA doesn't scale, and an objective", len(blocks))
 	}
 	var sets []Set
 	for _, block := range blocks {

@@ -44,8 +44,10 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 		p.Binding = c.label()
 	}
 
-	if short := f.unreachable(n, limited || p.Reason == MaxReplicas || f.frozen != nil || p.Reason == Starting); short != nil {
-		step(*short)
+	if p.Reason != Demand && p.Reason != MinReplicas && p.Reason != ScaleDownStabilization {
+		if short := f.unreachable(n, limited); short != nil {
+			step(*short)
+		}
 	}
 
 	if f.Mode == Observe {

@@ -83,10 +83,13 @@ func TestObjectiveIsKept(t *testing.T) {
 	traffics := generated()
 	for _, file := range []string{"elb_request_count.csv", "twitter_volume_amzn.csv"} {
 		tr := trace(t, file, scale)
-		traffics = append(traffics, tr.part(tr.tuned, tr.tuned+3*3600))
+		traffics = append(traffics, tr.part(tr.tuned, tr.tuned+2*3600))
 	}
-	for _, tr := range traffics {
+	for j, tr := range traffics {
 		for i, s := range services {
+			if !everything() && i != j%len(services) {
+				continue
+			}
 			objective := []time.Duration{5 * time.Minute, 2 * time.Minute, 10 * time.Minute}[i]
 			o := follow(tr, s.work, uint64(i), objective)
 			late, cost := o.late/o.done, o.pods/o.worked

@@ -52,23 +52,32 @@ func (tr traffic) part(from, to float64) traffic {
 	return tr
 }
 
-// generated are the shapes that real traffic has seldom.
+// everything says whether there is time for whole traces.
+func everything() bool { return os.Getenv("HEADROOM_TRACES") == "all" }
+
+// generated are the shapes that real traffic has seldom: hours of them, or as long as
+// each takes to show.
 func generated() []traffic {
-	hours := func(n float64) float64 { return n * 3600 }
+	hours := func(n float64) float64 {
+		if !everything() {
+			n /= 2.4
+		}
+		return math.Floor(n*60) * 60
+	}
 	return []traffic{
-		{name: "steps", seconds: hours(4), tuned: hours(2), rate: func(t float64) float64 {
+		{name: "steps", seconds: hours(4.8), tuned: hours(2.4), rate: func(t float64) float64 {
 			return []float64{10, 50, 20, 100, 5, 30}[int(t/1200)%6]
 		}},
-		{name: "ramps", seconds: hours(4), tuned: hours(2), rate: func(t float64) float64 {
+		{name: "ramps", seconds: hours(4.8), tuned: hours(2.4), rate: func(t float64) float64 {
 			return 5 + 70*math.Abs(math.Mod(t, 3600)/1800-1)
 		}},
-		{name: "bursts", seconds: hours(4), tuned: hours(2), rate: func(t float64) float64 {
+		{name: "bursts", seconds: hours(4.8), tuned: hours(2.4), rate: func(t float64) float64 {
 			if math.Mod(t, 900) < 20 {
 				return 300
 			}
 			return 5
 		}},
-		{name: "silence", seconds: hours(4), tuned: hours(2), rate: func(t float64) float64 {
+		{name: "silence", seconds: hours(4.8), tuned: hours(2.4), rate: func(t float64) float64 {
 			if math.Mod(t, 2400) < 600 {
 				return 40
 			}

@@ -70,9 +70,9 @@ var (
 
 // unread are fields that no scene makes anybody read: what is held while the state
 // of pods is unknown or a server is full, what Target told, and a demand that
-// doesn't change. Rollouts and others' windows are told apart by seconds.
+// doesn't change, and what objectives need. Rollouts and others' windows are told apart by seconds.
 var (
-	unread  = map[string]bool{"Fleet": true, "FleetKnown": true, "Last": true, "Told": true, "Demand": true, "Standstill": true}
+	unread  = map[string]bool{"Fleet": true, "FleetKnown": true, "Last": true, "Told": true, "Demand": true, "Standstill": true, "Flow": true}
 	carried = map[string]bool{"Carried": true, "CarriedKnown": true, "CarriedGrants": true}
 	rarely  = map[string]bool{"PassedSeen": true, "GatedSince": true}
 )
