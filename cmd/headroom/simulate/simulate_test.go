@@ -78,7 +78,7 @@ func TestJSON(t *testing.T) {
 		t.Fatalf("found %+v", r)
 	}
 	h := r.Contenders[0]
-	if h.Contender != "headroom" || h.OverBudget || int(h.Kept) > r.Bounds.Kept || h.OfReachable > 1 || h.Relative < 1 || h.Dollars.Pods != h.PodHours*0.05 {
+	if h.Contender != "headroom" || h.OverBudget || int(h.Kept) > r.Bounds.Kept || h.OfReachable > 1 || h.Relative < 1 || r.Planner.Kept > r.Bounds.Kept || h.Dollars.Pods != h.PodHours*0.05 {
 		t.Errorf("found %+v beside %+v", h, r.Bounds)
 	}
 }
