@@ -123,7 +123,7 @@ func TestPageIsSelfContained(t *testing.T) {
 			t.Errorf("expected no %s in the page's scripts and styles", word)
 		}
 	}
-	// The one address is in uPlot's own licence line.
+	// The one address is in uPlot's own license line.
 	if n := strings.Count(string(text), "https://") + strings.Count(string(text), "http://"); n != strings.Count(string(text), "https://github.com/leeoniya/uPlot") {
 		t.Errorf("expected no address but uPlot's, found %d", n)
 	}
