@@ -200,3 +200,42 @@ func TestSpendIsExact(t *testing.T) {
 		}
 	})
 }
+
+// The planner's choice is one that can be made: it keeps no more than can be kept, and
+// where it keeps all of it, it spends no less than must be spent.
+func TestPlannerIsWithinBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := clairvoyant.Problem{
+			Length: 20 * time.Minute, Objective: time.Duration(rapid.IntRange(10, 120).Draw(t, "objective")) * time.Second,
+			Slots: rapid.IntRange(1, 5).Draw(t, "slots"), MinReplicas: rapid.IntRange(0, 2).Draw(t, "min"),
+			StartUp: time.Duration(rapid.IntRange(0, 30).Draw(t, "start-up")) * time.Second,
+		}
+		p.MaxReplicas = p.MinReplicas + rapid.IntRange(1, 8).Draw(t, "more")
+		at := time.Duration(0)
+		for range rapid.IntRange(1, 300).Draw(t, "messages") {
+			at = min(at+time.Duration(rapid.IntRange(0, 8000).Draw(t, "after"))*time.Millisecond, p.Length-1)
+			p.Messages = append(p.Messages, forecast.Message{At: at, Takes: time.Duration(rapid.IntRange(1, 20000).Draw(t, "takes")) * time.Millisecond})
+		}
+		reach, kept := p.Reach()
+		plan := p.Plan(reach)
+		if plan.Kept > kept {
+			t.Fatalf("planned to keep %d of %d that can be kept", plan.Kept, kept)
+		}
+		if b := p.Bounds(); plan.Kept == kept && plan.PodHours < b.PodHours-1e-9 {
+			t.Fatalf("planned to spend %v pod hours, at least %v are needed", plan.PodHours, b.PodHours)
+		}
+	})
+}
+
+// Steady traffic: four pods of work and a bit, and a plan that is close to it.
+func TestPlannerIsClose(t *testing.T) {
+	p := clairvoyant.Problem{Length: time.Hour, Objective: 2 * time.Minute, Slots: 5, MinReplicas: 1, MaxReplicas: 20, StartUp: 10 * time.Second}
+	for at := time.Duration(0); at < p.Length; at += 95 * time.Millisecond {
+		p.Messages = append(p.Messages, forecast.Message{At: at, Takes: 2 * time.Second})
+	}
+	reach, kept := p.Reach()
+	plan, b := p.Plan(reach), p.Bounds()
+	if plan.Kept != kept || plan.PodHours > 1.1*b.PodHours {
+		t.Errorf("planned to keep %d of %d for %v pod hours, of at least %v", plan.Kept, kept, plan.PodHours, b.PodHours)
+	}
+}

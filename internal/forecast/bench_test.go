@@ -42,15 +42,15 @@ func BenchmarkFortnight(b *testing.B) {
 				c.Headroom.Databases[0].OthersWindow = 30 * time.Minute
 			}
 			b.ReportAllocs()
+			simulated := 0.0
 			for b.Loop() {
 				o, err := forecast.Run(b.Context(), w, c)
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.ReportMetric(o.SimulatedSeconds*float64(b.N)/b.Elapsed().Seconds(), "x-real-time")
-				b.ReportMetric(float64(o.Messages), "messages")
-				b.ReportMetric(o.PodHours, "pod-hours")
+				simulated += o.SimulatedSeconds
 			}
+			b.ReportMetric(simulated/b.Elapsed().Seconds(), "x-real-time")
 		})
 	}
 }

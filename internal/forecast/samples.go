@@ -32,13 +32,12 @@ type sampler struct {
 
 type sample struct {
 	backlog, pods, replicas, connections int
-	age                                  time.Duration
 }
 
 const looksPerStep = 8
 
 func newSampler(length time.Duration) *sampler {
-	step := max(time.Second, (length/mostSamples+time.Second-1)/time.Second*time.Second)
+	step := max(time.Second, (length/mostSamples + time.Second - 1).Truncate(time.Second))
 	return &sampler{step: step, look: step / looksPerStep, due: step / looksPerStep, out: Series{StepSeconds: step.Seconds()}}
 }
 

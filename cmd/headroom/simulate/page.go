@@ -7,7 +7,7 @@ import (
 	"html/template"
 )
 
-// The page holds everything that it needs. uPlot is under the MIT licence, see
+// The page holds everything that it needs. uPlot is under the MIT license, see
 // assets/uPlot.LICENSE.
 var (
 	//go:embed assets/uPlot.iife.min.js

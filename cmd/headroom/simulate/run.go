@@ -33,9 +33,12 @@ type Report struct {
 	ObjectiveSeconds float64 `json:"objectiveSeconds"`
 	// Bounds are what nobody can beat within the databases' budgets; nil without an
 	// objective.
-	Bounds     *clairvoyant.Bounds `json:"bounds,omitempty"`
-	Contenders []Contender         `json:"contenders"`
-	Notes      []string            `json:"notes,omitempty"`
+	Bounds *clairvoyant.Bounds `json:"bounds,omitempty"`
+	// Planner is what somebody came to who knew all that would come; nil without an
+	// objective.
+	Planner    *clairvoyant.Planned `json:"planner,omitempty"`
+	Contenders []Contender          `json:"contenders"`
+	Notes      []string             `json:"notes,omitempty"`
 	// Faster is how many times faster than real time the contenders were played, all
 	// together.
 	Faster float64 `json:"faster"`
@@ -48,6 +51,8 @@ type Contender struct {
 	// is the pod hours in units of the bound's. 0 where there is no bound.
 	OfReachable float64 `json:"ofReachable,omitempty"`
 	Relative    float64 `json:"podHoursRelative,omitempty"`
+	// RelativeToPlanner is the pod hours in units of the planner's.
+	RelativeToPlanner float64 `json:"podHoursRelativeToPlanner,omitempty"`
 	// OverBudget says that more pods ran than the databases carry beside their
 	// reserves: the bounds are not for it.
 	OverBudget bool `json:"overBudget"`
@@ -97,8 +102,11 @@ func (o Options) report(ctx context.Context) (Report, error) {
 	}
 	r.Trace.File, r.Trace.Start, r.Trace.Seconds = o.Trace, p.world.Arrivals.Start, p.world.Arrivals.Length().Seconds()
 	if p.world.Objective > 0 {
-		b := clairvoyant.Of(p.world).Bounds()
-		r.Bounds = &b
+		problem := clairvoyant.Of(p.world)
+		b := problem.Bounds()
+		reach, _ := problem.Reach()
+		planned := problem.Plan(reach)
+		r.Bounds, r.Planner = &b, &planned
 	}
 	began, simulated := o.now(), 0.0
 	for _, c := range p.contenders() {
@@ -108,7 +116,7 @@ func (o Options) report(ctx context.Context) (Report, error) {
 		}
 		simulated += out.SimulatedSeconds
 		r.Trace.Messages = int(out.Messages)
-		r.Contenders = append(r.Contenders, o.judge(out, r.Bounds, p.world.Budget()))
+		r.Contenders = append(r.Contenders, o.judge(out, r, p.world.Budget()))
 	}
 	if took := o.now().Sub(began).Seconds(); took > 0 {
 		r.Faster = simulated / took
@@ -127,14 +135,17 @@ func (p plan) contenders() []forecast.Contender {
 	}
 }
 
-func (o Options) judge(out forecast.Outcome, bounds *clairvoyant.Bounds, budget int) Contender {
+func (o Options) judge(out forecast.Outcome, r Report, budget int) Contender {
 	c := Contender{Outcome: out, OverBudget: out.PeakPods > budget}
-	if bounds != nil {
+	if bounds := r.Bounds; bounds != nil {
 		if bounds.Kept > 0 {
 			c.OfReachable = float64(out.Kept) / float64(bounds.Kept)
 		}
 		if bounds.PodHours > 0 {
 			c.Relative = out.PodHours / bounds.PodHours
+		}
+		if r.Planner.PodHours > 0 {
+			c.RelativeToPlanner = out.PodHours / r.Planner.PodHours
 		}
 	}
 	c.Dollars.Autoscaler, c.Dollars.Workers = out.Calls.Dollars()

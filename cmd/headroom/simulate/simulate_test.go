@@ -78,7 +78,7 @@ func TestJSON(t *testing.T) {
 		t.Fatalf("found %+v", r)
 	}
 	h := r.Contenders[0]
-	if h.Contender != "headroom" || h.OverBudget || int(h.Kept) > r.Bounds.Kept || h.OfReachable > 1 || h.Relative < 1 || h.Dollars.Pods != h.PodHours*0.05 {
+	if h.Contender != "headroom" || h.OverBudget || int(h.Kept) > r.Bounds.Kept || h.OfReachable > 1 || h.Relative < 1 || r.Planner.Kept > r.Bounds.Kept || h.Dollars.Pods != h.PodHours*0.05 {
 		t.Errorf("found %+v beside %+v", h, r.Bounds)
 	}
 }
@@ -123,7 +123,7 @@ func TestPageIsSelfContained(t *testing.T) {
 			t.Errorf("expected no %s in the page's scripts and styles", word)
 		}
 	}
-	// The one address is in uPlot's own licence line.
+	// The one address is in uPlot's own license line.
 	if n := strings.Count(string(text), "https://") + strings.Count(string(text), "http://"); n != strings.Count(string(text), "https://github.com/leeoniya/uPlot") {
 		t.Errorf("expected no address but uPlot's, found %d", n)
 	}

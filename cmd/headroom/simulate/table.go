@@ -18,17 +18,19 @@ func rows(r Report) [][]string {
 		header = append(header, c.Contender)
 	}
 	if r.Bounds != nil {
-		header = append(header, "bound")
+		header = append(header, "planner", "bound")
 	}
 	out := [][]string{header}
+	planner := ""
 	row := func(name, bound string, cell func(c Contender) string) {
 		line := []string{name}
 		for _, c := range r.Contenders {
 			line = append(line, cell(c))
 		}
 		if r.Bounds != nil {
-			line = append(line, bound)
+			line = append(line, planner, bound)
 		}
+		planner = ""
 		out = append(out, line)
 	}
 	row("messages done", "", func(c Contender) string {
@@ -38,7 +40,9 @@ func rows(r Report) [][]string {
 		return fmt.Sprint(c.Done)
 	})
 	if b := r.Bounds; b != nil {
+		planner = percent(share(r.Planner.Kept, r.Trace.Messages))
 		row("kept within "+span(r.ObjectiveSeconds), percent(b.KeptShare), func(c Contender) string { return percent(c.KeptShare) })
+		planner = percent(share(r.Planner.Kept, b.Kept))
 		row("of what could be kept", "100 %", func(c Contender) string { return percent(c.OfReachable) })
 	}
 	row("drain", "", func(c Contender) string { return span(c.DrainSeconds) })
@@ -61,8 +65,12 @@ func rows(r Report) [][]string {
 	if b := r.Bounds; b != nil {
 		boundHours, boundPods = fmt.Sprintf("≥ %.2f", b.PodHours), fmt.Sprintf("%d to %d", b.PeakPods, b.Pods)
 	}
+	if r.Planner != nil {
+		planner = fmt.Sprintf("%.2f", r.Planner.PodHours)
+	}
 	row("pod hours", boundHours, func(c Contender) string { return fmt.Sprintf("%.2f", c.PodHours) })
 	if r.Bounds != nil {
+		row("  in units of the planner's", "", func(c Contender) string { return fmt.Sprintf("%.2f", c.RelativeToPlanner) })
 		row("  in units of the bound", "1.00", func(c Contender) string { return fmt.Sprintf("%.2f", c.Relative) })
 	}
 	row("most pods", boundPods, func(c Contender) string {
@@ -114,7 +122,7 @@ func notes(r Report) []string {
 	if r.Bounds == nil {
 		return append(out, "without an objective (--max-message-age, or maxMessageAge in the policy) there are no bounds")
 	}
-	out = append(out, "the bound is what nobody can beat who knows all that will come: of messages kept exact, of pod hours a lower bound")
+	out = append(out, "the bound is what nobody can beat who knows all that will come: of messages kept exact, of pod hours a lower bound; the planner is one who knows it and makes a plan")
 	for _, c := range r.Contenders {
 		if c.OverBudget {
 			out = append(out, c.Contender+" had more pods than the databases carry beside their reserves, for which the bounds are not meant")
@@ -146,6 +154,13 @@ func reasons(c Contender) string {
 		parts = append(parts, fmt.Sprintf("%s %s", k, percent(c.LimitedSeconds[k]/total)))
 	}
 	return "The target followed from: " + strings.Join(parts, ", ") + " of the time."
+}
+
+func share(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
 }
 
 // percent shows no more than there is: 100 % is all.
