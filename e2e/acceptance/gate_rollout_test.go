@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/keda-headroom/headroom/e2e/cluster"
 	"github.com/keda-headroom/headroom/internal/otherapp"
 	"github.com/keda-headroom/headroom/policy"
 )
@@ -136,7 +137,10 @@ func (s *site) full(workload string, replicas, ceiling int) {
 // nothing else.
 func (s *site) renewed(fleet, revision string, pods int) {
 	s.t.Helper()
-	s.wait(fmt.Sprintf("%d pods of revision %s past the gate, and no others", pods, revision), func(ctx context.Context) (bool, error) {
+	// Where none may be unavailable pods are swapped one by one, each as long as it takes
+	// for the old one to leave and the new one to become ready.
+	long := patience + time.Duration(pods)*30*time.Second
+	if err := cluster.WaitFor(context.WithoutCancel(s.t.Context()), long, fmt.Sprintf("%d pods of revision %s past the gate, and no others", pods, revision), func(ctx context.Context) (bool, error) {
 		passed, gated, err := s.pods(ctx, fleet)
 		if err != nil {
 			return false, err
@@ -148,7 +152,9 @@ func (s *site) renewed(fleet, revision string, pods int) {
 			}
 		}
 		return newer == pods && len(passed) == pods, fmt.Errorf("%d of %d are, and the gate holds %s", newer, len(passed), revisions(gated))
-	})
+	}); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // revisions counts pods by their revision.

@@ -11,10 +11,11 @@ import (
 )
 
 // format is the version of the frames; earlier ones are read too. Fields come and
-// go without a new one. pointsFormat is the first whose records have points.
+// go without a new one. extendedFormat is the first whose records have points and the
+// term.
 const (
-	format       = 2
-	pointsFormat = 2
+	format         = 2
+	extendedFormat = 2
 )
 
 // header is the first frame of a segment.
@@ -83,7 +84,7 @@ type codecs struct {
 	rWorkload delta.Codec[policy.WorkloadMemory]
 	outcomes  delta.Codec[Outcome]
 	points    delta.Codec[reading[published]]
-	hasPoints bool
+	extended  bool
 }
 
 func (h header) codecs() (c codecs, err error) {
@@ -96,7 +97,7 @@ func (h header) codecs() (c codecs, err error) {
 		into(&c.rWorkload, h.Schema, h.Types.WorkloadMemory),
 		into(&c.outcomes, h.Schema, h.Types.Outcome),
 	}
-	if c.hasPoints = h.Format >= pointsFormat; c.hasPoints {
+	if c.extended = h.Format >= extendedFormat; c.extended {
 		compile = append(compile, into(&c.points, h.Schema, h.Types.Points))
 	}
 	for _, part := range compile {

@@ -52,6 +52,7 @@ func New(at time.Time, group policy.Group, snapshot policy.Snapshot, ledger poli
 	r := Record{
 		At: at, Group: group, Ledger: ledger.For(group), Checksum: Checksum(plan),
 		Snapshot: policy.Snapshot{
+			Epoch:     snapshot.Epoch,
 			Databases: map[metrics.ID]metrics.Reading[metrics.Database]{},
 			Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{},
 			Fleets:    map[metrics.ID]metrics.Reading[metrics.Fleet]{},
@@ -90,6 +91,7 @@ func copyKey[V any](into, from map[metrics.ID]V, id metrics.ID) {
 // Clone returns a copy that stays as it is when a [Reader] goes on.
 func (r Record) Clone() Record {
 	r.Snapshot = policy.Snapshot{
+		Epoch:     r.Snapshot.Epoch,
 		Databases: maps.Clone(r.Snapshot.Databases),
 		Queues:    maps.Clone(r.Snapshot.Queues),
 		Points:    maps.Clone(r.Snapshot.Points),

@@ -97,6 +97,7 @@ func (e *encoder) encode(r Record, heartbeat time.Duration) ([]byte, error) {
 	e.head = binary.AppendVarint(e.head, since)
 	e.head = binary.AppendUvarint(e.head, r.Dropped)
 	e.head = binary.LittleEndian.AppendUint32(e.head, r.Checksum)
+	e.head = appendTerm(e.head, old.Snapshot.Epoch, r.Snapshot.Epoch)
 
 	w := &e.w
 	w.Begin(r.At)
@@ -201,6 +202,10 @@ func (d *decoder) decode(payload []byte) (*Record, error) {
 	since := h.varint()
 	dropped := h.uvarint()
 	checksum := h.uint32()
+	term := record.Snapshot.Epoch
+	if d.codecs.extended {
+		term = h.term(term)
+	}
 	if h.bad {
 		return nil, errors.New("expected the head of a record, found fewer bytes")
 	}
@@ -220,7 +225,7 @@ func (d *decoder) decode(payload []byte) (*Record, error) {
 	readMap(r, d.codecs.rDatabase, same, same, &record.Ledger.Databases)
 	readMap(r, d.codecs.rWorkload, same, same, &record.Ledger.Workloads)
 	readMap(r, d.codecs.outcomes, same, same, &record.Outcomes)
-	if d.codecs.hasPoints {
+	if d.codecs.extended {
 		readPoints(r, d.codecs.points, &record.Snapshot.Points)
 	}
 	err := r.End()
@@ -232,6 +237,7 @@ func (d *decoder) decode(payload []byte) (*Record, error) {
 		return nil, err
 	}
 	record.At, record.Dropped, record.Checksum, d.last = at, dropped, checksum, at
+	record.Snapshot.Epoch = term
 	if ref == 0 {
 		d.groups = append(d.groups, record)
 	}
@@ -250,6 +256,29 @@ func whole(g policy.Group) error {
 type head struct {
 	in  []byte
 	bad bool
+}
+
+// appendTerm writes a term where it is another than before.
+func appendTerm(out []byte, before, term string) []byte {
+	if term == before {
+		return binary.AppendUvarint(out, 0)
+	}
+	return append(binary.AppendUvarint(out, uint64(len(term))+1), term...)
+}
+
+// term is what appendTerm wrote.
+func (h *head) term(before string) string {
+	n := h.uvarint()
+	if n == 0 || h.bad {
+		return before
+	}
+	if n-1 > uint64(len(h.in)) {
+		h.bad = true
+		return before
+	}
+	term := string(h.in[:n-1])
+	h.skip(n - 1)
+	return term
 }
 
 func (h *head) uvarint() uint64 {

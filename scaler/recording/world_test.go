@@ -80,6 +80,7 @@ func (w *world) changes() bool { return w.r.IntN(1000) >= w.quiet }
 func (w *world) step(d time.Duration) made {
 	w.now = w.now.Add(d)
 	next := policy.Snapshot{
+		Epoch:     fmt.Sprintf("headroom-%d_0a1b2c3d", w.now.Sub(start)/(3*time.Minute)), // another leads now and then
 		Databases: map[metrics.ID]metrics.Reading[metrics.Database]{},
 		Queues:    map[metrics.ID]metrics.Reading[metrics.Queue]{},
 		Points:    map[metrics.ID]metrics.Reading[metrics.Points]{},
