@@ -251,3 +251,21 @@ func TestAnyWorld(t *testing.T) {
 		}
 	})
 }
+
+func FuzzParseService(f *testing.F) {
+	for _, text := range []string{"fixed", "heavy", "exponential", "lognormal:1.5", "pareto:2", "pareto:1e999"} {
+		f.Add(text, int64(time.Second), uint64(1))
+	}
+	f.Fuzz(func(t *testing.T, text string, mean int64, message uint64) {
+		s, err := forecast.ParseService(text, time.Duration(mean))
+		if err != nil {
+			return
+		}
+		if takes := s.At(1, message); takes <= 0 {
+			t.Fatalf("%v: message %d takes %v", s, message, takes)
+		}
+		if again, err := forecast.ParseService(s.String(), s.Mean); err != nil || again != s {
+			t.Fatalf("%v became %v, %v", s, again, err)
+		}
+	})
+}
