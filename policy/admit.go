@@ -94,11 +94,10 @@ func (f *fleet) uncontrolled() int {
 	if f.gates() {
 		return 0
 	}
-	replicas := f.staying + f.coming
+	n := f.coming
 	if f.Mode == Target {
-		replicas = max(replicas, f.target)
+		n = max(n, f.podsFor(f.target)-f.staying)
 	}
-	n := max(f.coming, f.podsFor(replicas)-f.staying)
 	if f.Mode != Observe {
 		n = max(0, n-len(f.waiting()))
 	}

@@ -389,7 +389,8 @@ func (f *fleet) measure(now time.Time, all []*constraint) {
 		// Without the gate whatever KEDA was told may still happen, if the state of
 		// the pods is too old to show it.
 		told, _ := f.memory.Told.Max(now, f.state.HPA.ScaleDownStabilization+hpaFlight+min(fleetMaxAge, max(0, now.Sub(f.began))))
-		f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)
+		// With what a rollout of theirs would add.
+		f.coming = max(0, f.podsFor(max(f.state.SpecReplicas, min(told, f.hi)))-f.staying)
 	}
 }
 

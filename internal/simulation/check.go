@@ -293,12 +293,15 @@ func (c *check) settled() {
 func (c *check) moving() bool { return c.w.now.Sub(c.moved) < 2*hpa.SyncPeriod }
 
 // pending reports whether an HPA may still act on what it was told before something
-// last changed: so long what it could do is set aside.
+// last changed (so long what it could do is set aside), or a write to a pod come true
+// that was sent before.
 func (c *check) pending() bool {
 	acts := time.Duration(0)
 	for _, d := range c.w.fleets {
 		if d.Mode == policy.Target {
 			acts = max(acts, d.Stabilize+5*time.Second)
+		} else if c.w.s.PatchLate > 0 || c.w.s.PatchFails > 0 {
+			acts = max(acts, longestPatch)
 		}
 	}
 	return acts > 0 && c.w.now.Sub(c.moved) < 2*hpa.SyncPeriod+acts
