@@ -23,7 +23,7 @@ type traffic struct {
 // trace reads one of the real ones, from file, times scale.
 func trace(t testing.TB, file string, scale float64) traffic {
 	t.Helper()
-	data, err := os.ReadFile("testdata/" + file)
+	data, err := os.ReadFile("../arrivals/testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,23 +22,23 @@ type fault struct {
 }
 
 var faults = []fault{
-	{"terminating pods ignored", "fleet.go", `if p.Finished || (p.Gated`, `if p.Finished || (fault(#) && p.Terminating) || (p.Gated`, 60},
-	{"ghosts not counted", "account.go", `c.OthersHighWater) - c.Ghosts`, `c.OthersHighWater) - unless(#, c.Ghosts)`, 105},
-	{"high water forgotten", "identity.go", `c.OthersHighWater = max(c.OthersHighWater, high)`, `c.OthersHighWater = max(c.OthersHighWater, unless(#, high))`, 27},
-	{"stale reading trusted", "identity.go", `data, ok := reading.At(now, p.MaxReadingAge)`, `data, ok := reading.At(now, p.MaxReadingAge*(1+1000*switched(#)))`, 10},
-	{"only what is visible counts, not what was promised", "account.go", `c.Granted += f.on(c, p.grants)`, `c.Granted += f.on(c, either(#, p.observed, p.grants))`, 26},
-	{"a pod's disappearance releases its grant", "fleet.go", `out.grants[i] = d.Grants[u.Database]`, `out.grants[i] = unless(#, d.Grants[u.Database])`, 0},
+	{"terminating pods ignored", "fleet.go", `if p.Finished || (p.Gated`, `if p.Finished || (fault(#) && p.Terminating) || (p.Gated`, 27},
+	{"ghosts not counted", "account.go", `c.OthersHighWater) - c.Ghosts`, `c.OthersHighWater) - unless(#, c.Ghosts)`, 22},
+	{"high water forgotten", "identity.go", `c.OthersHighWater = max(c.OthersHighWater, high)`, `c.OthersHighWater = max(c.OthersHighWater, unless(#, high))`, 25},
+	{"stale reading trusted", "identity.go", `data, ok := reading.At(now, p.MaxReadingAge)`, `data, ok := reading.At(now, p.MaxReadingAge*(1+1000*switched(#)))`, 5},
+	{"only what is visible counts, not what was promised", "account.go", `c.Granted += f.on(c, p.grants)`, `c.Granted += f.on(c, either(#, p.observed, p.grants))`, 27},
+	{"a pod's disappearance releases its grant", "fleet.go", `out.grants[i] = d.Grants[u.Database]`, `out.grants[i] = unless(#, d.Grants[u.Database])`, 1719},
 	{"a departed pod's grant is never released", "fleet.go", `return u.server.unknown == "" && u.server.began.After(left)`, `return u.server.unknown == "" && u.server.began.After(left) && !fault(#)`, 1},
 	{"reserve ignored", "identity.go", `reserve = max(reserve, p.Reserve.Up(c.Limit))`, `reserve = max(reserve, unless(#, p.Reserve.Up(c.Limit)))`, 1},
 	{"an admission is forgotten until it is seen", "fleet.go", `admitted, issued := f.memory.Admitted[p.UID]
 `, `admitted, issued := f.memory.Admitted[p.UID]
 		issued = issued && !fault(#)
-`, 26},
-	{"an admission is repeated though it no longer fits", "admit.go", `if fits && free[k] < 0 {`, `if fits && free[k] < 0 && !fault(#) {`, 0},
-	{"an admission in flight is given up at once", "fleet.go", `p.Gated && p.Version != a.Version`, `p.Gated && (fault(#) || p.Version != a.Version)`, 0},
-	{"a role's limit is ignored", "fleet.go", `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) {`, `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) && !fault(#) {`, 0},
-	{"replicas that are on their way are ignored", "fleet.go", `f.coming = max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying)`, `f.coming = unless(#, max(0, max(f.state.SpecReplicas, min(told, f.hi))-f.staying))`, 0},
-	{"what KEDA was told is forgotten", "fleet.go", `min(told, f.hi))-f.staying)`, `min(unless(#, told), f.hi))-f.staying)`, 0},
+`, 5},
+	{"an admission is repeated though it no longer fits", "admit.go", `if fits && free[k] < 0 {`, `if fits && free[k] < 0 && !fault(#) {`, 149},
+	{"an admission in flight is given up at once", "fleet.go", `p.Gated && p.Version != a.Version`, `p.Gated && (fault(#) || p.Version != a.Version)`, 260},
+	{"a role's limit is ignored", "fleet.go", `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) {`, `login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) && !fault(#) {`, 11},
+	{"replicas that are on their way are ignored", "fleet.go", `f.coming = max(0, f.podsFor(max(f.state.SpecReplicas, min(told, f.hi)))-f.staying)`, `f.coming = unless(#, max(0, f.podsFor(max(f.state.SpecReplicas, min(told, f.hi)))-f.staying))`, 0},
+	{"what KEDA was told is forgotten", "fleet.go", `min(told, f.hi)))-f.staying)`, `min(unless(#, told), f.hi)))-f.staying)`, 0},
 	{"a replica server is trusted", "identity.go", `case data.ReadOnly:`, `case data.ReadOnly && !fault(#):`, 0},
 	{"two names for one server are counted apart", "identity.go", `		sv := byIdentity[memory[p.ID].Server]
 		if sv == nil {
