@@ -188,15 +188,17 @@ func TestBoundsAgainstSearch(t *testing.T) {
 	})
 }
 
-// Where every message takes one unit, and pods have one slot and start at once, the
-// pod time is exact.
+// Where every message takes one unit and can be kept, and pods have one slot and start
+// at once, the pod time is exact: a late message that stands before others in the queue
+// takes a pod that the bound doesn't count.
 func TestSpendIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := small(t, 1, 1, 0)
 		p.Length = horizon * unit // nothing is left when the trace ends
-		reach, _ := p.Reach()
-		if _, podTime := best(p, reach); p.Spend(reach, p.Bounds().PeakPods) != podTime {
-			t.Fatalf("%+v: at least %v, a search spends %v", p, p.Spend(reach, p.Bounds().PeakPods), podTime)
+		reach, n := p.Reach()
+		_, podTime := best(p, reach)
+		if spend := p.Spend(reach, p.Bounds().PeakPods); spend > podTime || n == len(p.Messages) && spend != podTime {
+			t.Fatalf("%+v: at least %v, a search spends %v", p, spend, podTime)
 		}
 	})
 }

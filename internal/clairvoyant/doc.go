@@ -28,7 +28,7 @@
 //   - If fewer than p pods at any time can't keep those messages, p have to be there
 //     at some time, and those that were not there at the beginning had to start up.
 //
-// The bound is exact, equal to an exhaustive search, where every message takes one
+// The bound is exact, equal to an exhaustive search, where every message can be kept and takes one
 // unit of time, a pod has one slot and starts at once. Otherwise it leaves out that
 // pods are whole, that messages are, and that pods are started more than once: the
 // least possible cost is between it and what the cheapest policy was seen to spend.

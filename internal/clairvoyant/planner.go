@@ -47,6 +47,9 @@ type planner struct {
 func (pl *planner) choose() int {
 	n := len(pl.pods)
 	least, most := pl.MinReplicas, pl.MaxReplicas
+	if pl.next < len(pl.Messages) && pl.Messages[pl.next].At < pl.now+planEvery {
+		least = max(least, min(1, most)) // too late or not, it has to be done
+	}
 	allowed := 0
 	if pl.misses(n, 0) > 0 {
 		if allowed = pl.misses(most, len(pl.Messages)); allowed > 0 && pl.misses(n, allowed) <= allowed {
@@ -60,7 +63,7 @@ func (pl *planner) choose() int {
 	for n > least && pl.misses(n-1, 0) == 0 {
 		n--
 	}
-	return n
+	return max(n, least)
 }
 
 // misses counts the messages of the horizon that n pods would not do in time, as far
