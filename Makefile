@@ -38,7 +38,7 @@ demo: ## Show what Headroom is for, in 4 minutes at most (DSN=… another Postgr
 
 # Where nothing runs beside anything the race detector finds nothing, and makes
 # everything many times slower: these are tested without it.
-UNRACED := policy|internal/(simulation|agescore|forecast|clairvoyant)
+UNRACED := policy|internal/(simulation|explorer|agescore|forecast|clairvoyant)
 
 .PHONY: test
 test: ## Run all tests, with the race detector where anything runs beside anything (ARGS='-run TestDecide -v')
@@ -56,7 +56,7 @@ test-manifests: ## Build manifests, play alerts, hold dashboard, permissions and
 simulation: ## Play random schedules and explore small worlds, and both again with mistakes seeded; hold decisions to their invariants
 	go test -timeout 20m ./policy ./internal/agescore ./internal/forecast ./internal/clairvoyant
 	GOGC=400 go test -timeout 60m -count=1 -v ./internal/simulation
-	GOGC=400 go test -timeout 60m -count=1 -v -run 'TestExplore|TestWalk|TestGuards' ./internal/explorer
+	GOGC=400 go test -timeout 60m -count=1 ./internal/explorer
 
 # As far as memory goes: 3 million states of each scene, 6 GB at most, half an hour.
 .PHONY: explore

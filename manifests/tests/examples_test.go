@@ -169,7 +169,7 @@ func TestScaledObjectsFollowAtOnce(t *testing.T) {
 			}
 		}
 	}
-	if found != 8 {
+	if found != 9 {
 		t.Errorf("%d ScaledObjects ask Headroom", found)
 	}
 }
@@ -215,7 +215,7 @@ func TestPoolsAreAsDeclared(t *testing.T) {
 			t.Errorf("%s: %v, declared are %s", path, got, want)
 		}
 	}
-	if found != 8 {
+	if found != 9 {
 		t.Errorf("%d examples have pods", found)
 	}
 }
