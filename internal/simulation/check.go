@@ -178,15 +178,14 @@ func (c *check) knowable(b *basis) bool {
 // fits checks the admission rule against the world: what the pods past the gate
 // may hold, the ghosts, the pods that come, and what others were known to need.
 //
-// What comes true late meets what the leader knew later: others that need less, a
-// larger limit. That is as good, for it was counted there.
+// What comes true late meets what was known later, by whoever planned last: others that
+// need less, a larger limit. That is as good, for it was counted there.
 func (c *check) fits(what string, b *basis, coming func(*workload) int) {
 	wrong := c.misfit(what, b, coming)
 	if wrong == "" {
 		return
 	}
-	if h := c.w.leader(); h != nil && h.basis != nil && h.basis != b && h.basis.at.After(b.at) && !slices.Contains(h.basis.good, false) &&
-		c.misfit(what, h.basis, coming) == "" {
+	if last := c.w.bases[len(c.w.bases)-1]; last.at.After(b.at) && !slices.Contains(last.good, false) && c.misfit(what, last, coming) == "" {
 		return
 	}
 	c.fail("%s", wrong)
