@@ -83,7 +83,7 @@ func (c *Component) launch() (*process.Process, error) {
 		<-started.Ended()
 		_ = log.Close()
 		if !started.Requested() {
-			c.ended(c.name, started.Err())
+			c.ended(c.name, errors.Join(started.Err(), c.tail()))
 		}
 	}()
 	return started, nil
@@ -158,12 +158,18 @@ func (c *Component) running(do func(*process.Process) error) error {
 	return do(c.process)
 }
 
-// tail is the end of the component's log, as an error.
+// tail is the end of the component's log, or where it says that it panicked, as an
+// error.
 func (c *Component) tail() error {
 	const most = 4096
 	content, err := os.ReadFile(c.log)
 	if err != nil {
 		return err
+	}
+	for _, word := range []string{"\npanic: ", "\nfatal error: "} {
+		if i := bytes.Index(content, []byte(word)); i >= 0 {
+			return errors.New(string(content[i+1 : min(len(content), i+1+most)]))
+		}
 	}
 	if len(content) > most {
 		content = content[len(content)-most:]
