@@ -1,36 +1,20 @@
 package main
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-)
 
-var update = flag.Bool("update", false, "write docs/commands.md from the commands' help")
+	"github.com/keda-headroom/headroom/internal/golden"
+)
 
 // docs/commands.md is what the commands' help says, and nothing else.
 func TestCommandsAreDocumented(t *testing.T) {
 	t.Setenv("HEADROOM_SERVER", "")
-	const path = "../../docs/commands.md"
-	got := commandsDocument(newRootCommand())
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s is not what the help says; go test ./cmd/headroom -update writes it (- file, + help):\n%s", path, diff)
-	}
+	golden.Compare(t, "../../docs/commands.md", commandsDocument(newRootCommand()))
 }
 
 func commandsDocument(root *cobra.Command) string {

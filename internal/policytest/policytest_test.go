@@ -1,7 +1,6 @@
 package policytest_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,11 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/keda-headroom/headroom/internal/golden"
 	"github.com/keda-headroom/headroom/internal/policytest"
 	"github.com/keda-headroom/headroom/policy"
 )
-
-var update = flag.Bool("update", false, "write testdata from what is found")
 
 // load reads a file of tests that is expected to be right.
 func load(t *testing.T, path string) policytest.File {
@@ -114,19 +112,7 @@ func TestWrongFiles(t *testing.T) {
 			for _, p := range problems {
 				text.WriteString(p.String() + "\n")
 			}
-			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
-			if *update {
-				if err := os.WriteFile(golden, []byte(text.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), text.String()); diff != "" {
-				t.Errorf("(- expected, + found; go test -update writes it):\n%s", diff)
-			}
+			golden.Compare(t, strings.TrimSuffix(file, ".yaml")+".golden", text.String())
 		})
 	}
 }

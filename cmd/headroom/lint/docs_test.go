@@ -12,6 +12,7 @@ import (
 
 	"github.com/keda-headroom/headroom/cmd/headroom/lint"
 	"github.com/keda-headroom/headroom/internal/bypass"
+	"github.com/keda-headroom/headroom/internal/golden"
 	"github.com/keda-headroom/headroom/internal/kubeflags"
 	"github.com/keda-headroom/headroom/policy"
 )
@@ -53,15 +54,7 @@ func TestCodesAreDocumented(t *testing.T) {
 		}
 	}
 	want := before + begin + table + "\n" + end + after
-	if *update {
-		if err := os.WriteFile(document, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, text); diff != "" {
-		t.Errorf("%s (- expected, + found; go test -update writes it):\n%s", document, diff)
-	}
+	golden.Compare(t, document, want)
 }
 
 type code struct {

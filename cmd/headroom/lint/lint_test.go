@@ -5,20 +5,17 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
 	"github.com/keda-headroom/headroom/cmd/headroom/lint"
+	"github.com/keda-headroom/headroom/internal/golden"
 	"github.com/keda-headroom/headroom/policy"
 )
-
-var update = flag.Bool("update", false, "write testdata from what is found")
 
 func run(t *testing.T, o lint.Options) (string, error) {
 	t.Helper()
@@ -35,23 +32,6 @@ func run(t *testing.T, o lint.Options) (string, error) {
 	}
 	err := lint.Run(t.Context(), o)
 	return out.String(), err
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (- expected, + found; go test -update writes it):\n%s", path, diff)
-	}
 }
 
 func TestLint(t *testing.T) {
@@ -77,7 +57,7 @@ func TestLint(t *testing.T) {
 				if failed := errors.Is(err, lint.ErrFound); failed != c.fails || (err != nil && !failed) {
 					t.Errorf("unexpected: %v", err)
 				}
-				golden(t, c.name+"."+output+".golden", out)
+				golden.Compare(t, "testdata/"+c.name+"."+output+".golden", out)
 				wellFormed(t, output, out)
 			})
 		}

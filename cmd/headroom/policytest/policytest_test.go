@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,9 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keda-headroom/headroom/cmd/headroom/policytest"
+	"github.com/keda-headroom/headroom/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write testdata from what is found")
 
 func run(t *testing.T, o policytest.Options) (string, error) {
 	t.Helper()
@@ -37,27 +35,16 @@ func TestOutputs(t *testing.T) {
 			if !errors.Is(err, policytest.ErrFailed) {
 				t.Errorf("unexpected: %v", err)
 			}
-			path := filepath.Join("testdata", output+".golden")
-			if *update {
-				if err := os.WriteFile(path, []byte(out), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), out); diff != "" {
-				t.Errorf("%s (- expected, + found; go test -update writes it):\n%s", path, diff)
-			}
+			golden.Compare(t, "testdata/"+output+".golden", out)
+			var unread error
 			switch output {
 			case "json":
-				err = json.Unmarshal([]byte(out), &policytest.Report{})
+				unread = json.Unmarshal([]byte(out), &policytest.Report{})
 			case "junit":
-				err = xml.Unmarshal([]byte(out), &struct{}{})
+				unread = xml.Unmarshal([]byte(out), &struct{}{})
 			}
-			if err != nil {
-				t.Error(err)
+			if unread != nil {
+				t.Error(unread)
 			}
 		})
 	}
@@ -89,7 +76,7 @@ func TestTheDocumentedFailure(t *testing.T) {
 	details, _, _ = strings.Cut(details, "\n\n")
 	block := regexp.MustCompile("(?s)```text\n  FAIL.*?```")
 	got := block.ReplaceAllLiteralString(string(document), "```text\n"+details+"\n```")
-	if *update {
+	if golden.Updating() {
 		if err := os.WriteFile(documentPath, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -4,32 +4,28 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/keda-headroom/headroom/cmd/headroom/replay"
 	"github.com/keda-headroom/headroom/internal/arrivals"
 	"github.com/keda-headroom/headroom/internal/forecast"
+	"github.com/keda-headroom/headroom/internal/golden"
 	"github.com/keda-headroom/headroom/internal/intorpercent"
 	"github.com/keda-headroom/headroom/internal/policyfiles"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler/recording"
 )
 
-var update = flag.Bool("update", false, "write testdata from what is found")
-
 // incident is a burst of messages in which another application takes 20 connections
 // for half a minute, as it was recorded. -update records it anew.
 func incident(t *testing.T) string {
 	t.Helper()
 	const dir = "testdata/incident"
-	if *update {
+	if golden.Updating() {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -92,19 +88,7 @@ func TestIncident(t *testing.T) {
 	if err := replay.Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	const path = "testdata/incident.golden"
-	if *update {
-		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), out.String()); diff != "" {
-		t.Errorf("go test ./cmd/headroom/replay -update writes %s (- file, + found):\n%s", path, diff)
-	}
+	golden.Compare(t, "testdata/incident.golden", out.String())
 }
 
 func TestThresholds(t *testing.T) {

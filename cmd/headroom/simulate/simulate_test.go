@@ -4,20 +4,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
 	"github.com/keda-headroom/headroom/cmd/headroom/simulate"
+	"github.com/keda-headroom/headroom/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write testdata from what is found")
 
 func options() simulate.Options {
 	o := simulate.Defaults()
@@ -49,20 +46,7 @@ func TestTable(t *testing.T) {
 	spike.DatabaseLimits, spike.Service, spike.PodHourCost = []string{"orders-db=97"}, "heavy", 0
 	for name, o := range map[string]simulate.Options{"morning": with, "spike": spike} {
 		t.Run(name, func(t *testing.T) {
-			got := run(t, o)
-			path := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("go test ./cmd/headroom/simulate -update writes %s (- file, + found):\n%s", path, diff)
-			}
+			golden.Compare(t, "testdata/"+name+".golden", run(t, o))
 		})
 	}
 }

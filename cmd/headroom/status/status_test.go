@@ -3,28 +3,23 @@ package status_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
 	"github.com/keda-headroom/headroom/cmd/headroom/status"
 	"github.com/keda-headroom/headroom/internal/fakeapi"
+	"github.com/keda-headroom/headroom/internal/golden"
 	"github.com/keda-headroom/headroom/internal/kubeflags"
 	"github.com/keda-headroom/headroom/internal/serverclient"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler"
 )
-
-var update = flag.Bool("update", false, "write testdata from what is found")
 
 var now = time.Date(2026, 3, 1, 12, 0, 2, 0, time.UTC)
 
@@ -95,22 +90,7 @@ func TestStatus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join("testdata", "status."+output)
-		if *update {
-			if err := os.MkdirAll("testdata", 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (- expected, + found; go test -update writes it):\n%s", path, diff)
-		}
+		golden.Compare(t, "testdata/status."+output, got)
 		var parsed map[string]any
 		if output != "table" {
 			if err := yaml.Unmarshal([]byte(got), &parsed); err != nil || len(parsed["workloads"].([]any)) != 3 {

@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	command "github.com/keda-headroom/headroom/cmd/headroom/why"
+	"github.com/keda-headroom/headroom/internal/golden"
 	"github.com/keda-headroom/headroom/internal/intorpercent"
 	"github.com/keda-headroom/headroom/internal/serverclient"
 	"github.com/keda-headroom/headroom/metrics"
@@ -23,8 +19,6 @@ import (
 	"github.com/keda-headroom/headroom/scaler/recording"
 	"github.com/keda-headroom/headroom/scaler/why"
 )
-
-var update = flag.Bool("update", false, "write testdata from what is found")
 
 var (
 	database = metrics.ID{Namespace: "platform", Name: "orders-db"}
@@ -103,26 +97,6 @@ func run(t *testing.T, o command.Options) (string, error) {
 
 func at(url string) serverclient.Client { return serverclient.Client{Server: url} }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (- expected, + found; go test -update writes it):\n%s", path, diff)
-	}
-}
-
 func TestFromARecording(t *testing.T) {
 	dir := t.TempDir()
 	story(t, dir)
@@ -139,7 +113,7 @@ func TestFromARecording(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name, out)
+			golden.Compare(t, "testdata/"+name, out)
 		})
 	}
 
@@ -181,7 +155,7 @@ func TestFromAServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "live.txt", out)
+	golden.Compare(t, "testdata/live.txt", out)
 	if asked != "/v1/why?workload=shop%2Forder-workers" {
 		t.Errorf("asked for %s", asked)
 	}
