@@ -177,7 +177,7 @@ func TestBoundsAgainstSearch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := small(t, 3, 2, 2)
 		reach, n := p.Reach()
-		b := p.Bounds()
+		b := p.Bounds(reach, n)
 		kept, podTime := best(p, reach)
 		if kept != n || b.Kept != n {
 			t.Fatalf("%+v: %d could be kept, a search keeps %d", p, n, kept)
@@ -197,7 +197,7 @@ func TestSpendIsExact(t *testing.T) {
 		p.Length = horizon * unit // nothing is left when the trace ends
 		reach, n := p.Reach()
 		_, podTime := best(p, reach)
-		if spend := p.Spend(reach, p.Bounds().PeakPods); spend > podTime || n == len(p.Messages) && spend != podTime {
+		if spend := p.Spend(reach, p.Bounds(reach, n).PeakPods); spend > podTime || n == len(p.Messages) && spend != podTime {
 			t.Fatalf("%+v: at least %v, a search spends %v", p, spend, podTime)
 		}
 	})
@@ -223,7 +223,7 @@ func TestPlannerIsWithinBounds(t *testing.T) {
 		if plan.Kept > kept {
 			t.Fatalf("planned to keep %d of %d that can be kept", plan.Kept, kept)
 		}
-		if b := p.Bounds(); plan.Kept == kept && plan.PodHours < b.PodHours-1e-9 {
+		if b := p.Bounds(reach, kept); plan.Kept == kept && plan.PodHours < b.PodHours-1e-9 {
 			t.Fatalf("planned to spend %v pod hours, at least %v are needed", plan.PodHours, b.PodHours)
 		}
 	})
@@ -236,7 +236,7 @@ func TestPlannerIsClose(t *testing.T) {
 		p.Messages = append(p.Messages, forecast.Message{At: at, Takes: 2 * time.Second})
 	}
 	reach, kept := p.Reach()
-	plan, b := p.Plan(reach), p.Bounds()
+	plan, b := p.Plan(reach), p.Bounds(reach, kept)
 	if plan.Kept != kept || plan.PodHours > 1.1*b.PodHours {
 		t.Errorf("planned to keep %d of %d for %v pod hours, of at least %v", plan.Kept, kept, plan.PodHours, b.PodHours)
 	}

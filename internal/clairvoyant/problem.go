@@ -44,9 +44,8 @@ type Bounds struct {
 	PeakPods int     `json:"peakPods"`
 }
 
-// Bounds computes both.
-func (p Problem) Bounds() Bounds {
-	reach, kept := p.Reach()
+// Bounds computes both, of what [Problem.Reach] returned.
+func (p Problem) Bounds(reach []bool, kept int) Bounds {
 	b := Bounds{Pods: p.MaxReplicas, Kept: kept}
 	if len(p.Messages) > 0 {
 		b.KeptShare = float64(kept) / float64(len(p.Messages))

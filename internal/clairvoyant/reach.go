@@ -5,11 +5,9 @@ import "time"
 // Reach returns which messages could be done in time at all, and how many.
 func (p Problem) Reach() (reach []bool, kept int) {
 	reach = make([]bool, len(p.Messages))
-	p.serve(p.MaxReplicas, func(i int, done time.Duration) {
-		if done-p.Messages[i].At <= p.Objective {
-			reach[i] = true
-			kept++
-		}
+	p.keep(p.MaxReplicas, func(i int) {
+		reach[i] = true
+		kept++
 	})
 	return reach, kept
 }
@@ -21,11 +19,7 @@ func (p Problem) peak(kept int) int {
 	for least < enough {
 		half := (least + enough) / 2
 		n := 0
-		p.serve(half, func(i int, done time.Duration) {
-			if done-p.Messages[i].At <= p.Objective {
-				n++
-			}
-		})
+		p.keep(half, func(int) { n++ })
 		if n >= kept {
 			enough = half
 		} else {
@@ -35,9 +29,9 @@ func (p Problem) peak(kept int) int {
 	return enough
 }
 
-// serve lets so many pods work from the beginning on, those beyond MinReplicas once
-// they have started, and tells when each message is done.
-func (p Problem) serve(pods int, done func(message int, at time.Duration)) {
+// keep lets so many pods work from the beginning on, those beyond MinReplicas once
+// they have started, and tells which messages are done in time.
+func (p Problem) keep(pods int, kept func(message int)) {
 	var free slots
 	for i := range pods {
 		ready := time.Duration(0)
@@ -54,7 +48,9 @@ func (p Problem) serve(pods int, done func(message int, at time.Duration)) {
 	for i, m := range p.Messages {
 		end := max(m.At, free[0]) + m.Takes
 		free.replace(end)
-		done(i, end)
+		if end-m.At <= p.Objective {
+			kept(i)
+		}
 	}
 }
 

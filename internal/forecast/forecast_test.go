@@ -239,7 +239,7 @@ func TestAnyWorld(t *testing.T) {
 			p.MinReplicas = *c.Fixed // they are there from the beginning
 			p.MaxReplicas = max(p.MaxReplicas, p.MinReplicas)
 		}
-		b := p.Bounds()
+		b := p.Bounds(p.Reach())
 		if o.PeakPods > p.MaxReplicas {
 			return // a minimum above the budget, or pods that end beside those that begin
 		}

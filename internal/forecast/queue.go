@@ -11,24 +11,13 @@ type item struct {
 // queue hands out the oldest message first.
 type queue struct {
 	returned []item // by age, the oldest last
-	ring     []item
-	head, n  int
+	fresh    ring[item]
 }
 
-func (q *queue) len() int { return q.n + len(q.returned) }
+func (q *queue) len() int { return q.fresh.n + len(q.returned) }
 
 // push adds the youngest message.
-func (q *queue) push(m item) {
-	if q.n == len(q.ring) {
-		grown := make([]item, max(64, 2*len(q.ring)))
-		for i := range q.n {
-			grown[i] = q.ring[(q.head+i)%len(q.ring)]
-		}
-		q.ring, q.head = grown, 0
-	}
-	q.ring[(q.head+q.n)%len(q.ring)] = m
-	q.n++
-}
+func (q *queue) push(m item) { q.fresh.push(m) }
 
 // putBack returns a message that was popped before. All of them are older than any
 // that was not.
@@ -47,10 +36,7 @@ func (q *queue) pop() item {
 		q.returned = q.returned[:last]
 		return m
 	}
-	m := q.ring[q.head]
-	q.head = (q.head + 1) % len(q.ring)
-	q.n--
-	return m
+	return q.fresh.pop()
 }
 
 // oldest returns the oldest message that waits.
@@ -58,8 +44,8 @@ func (q *queue) oldest() (item, bool) {
 	if last := len(q.returned) - 1; last >= 0 {
 		return q.returned[last], true
 	}
-	if q.n == 0 {
+	if q.fresh.n == 0 {
 		return item{}, false
 	}
-	return q.ring[q.head], true
+	return q.fresh.first(), true
 }

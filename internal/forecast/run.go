@@ -17,7 +17,7 @@ type run struct {
 	work    agenda[job]
 	stream  *arrivals.Stream
 	queue   queue
-	idle    ring
+	idle    ring[*pod] // idle slots
 	servers []*server
 
 	pods    []*pod
@@ -52,32 +52,6 @@ type run struct {
 type job struct {
 	item
 	pod *pod
-}
-
-// ring is a queue of idle slots.
-type ring struct {
-	pods    []*pod
-	head, n int
-}
-
-func (q *ring) push(p *pod) {
-	if q.n == len(q.pods) {
-		grown := make([]*pod, max(64, 2*len(q.pods)))
-		for i := range q.n {
-			grown[i] = q.pods[(q.head+i)%len(q.pods)]
-		}
-		q.pods, q.head = grown, 0
-	}
-	q.pods[(q.head+q.n)%len(q.pods)] = p
-	q.n++
-}
-
-func (q *ring) pop() *pod {
-	p := q.pods[q.head]
-	q.pods[q.head] = nil
-	q.head = (q.head + 1) % len(q.pods)
-	q.n--
-	return p
 }
 
 // Run plays a world for one contender. It ends when all messages are done, at the

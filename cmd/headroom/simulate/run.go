@@ -103,10 +103,9 @@ func (o Options) report(ctx context.Context) (Report, error) {
 	r.Trace.File, r.Trace.Start, r.Trace.Seconds = o.Trace, p.world.Arrivals.Start, p.world.Arrivals.Length().Seconds()
 	if p.world.Objective > 0 {
 		problem := clairvoyant.Of(p.world)
-		b := problem.Bounds()
-		reach, _ := problem.Reach()
-		planned := problem.Plan(reach)
-		r.Bounds, r.Planner = &b, &planned
+		reach, kept := problem.Reach()
+		bounds, planned := problem.Bounds(reach, kept), problem.Plan(reach)
+		r.Bounds, r.Planner = &bounds, &planned
 	}
 	began, simulated := o.now(), 0.0
 	for _, c := range p.contenders() {
