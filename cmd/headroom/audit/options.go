@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keda-headroom/headroom/internal/kubeflags"
+	"github.com/keda-headroom/headroom/internal/output"
 )
 
 // DefaultConnectionsPerPod is what a pod is taken to open where nothing says it.
@@ -65,8 +66,8 @@ func (o Options) Validate() error {
 			}
 		}
 	}
-	if o.Output != "table" && o.Output != "json" && o.Output != "yaml" {
-		all = append(all, fmt.Errorf("--output: expected table, json or yaml, found %q", o.Output))
+	if err := output.Check(o.Output); err != nil {
+		all = append(all, err)
 	}
 	return errors.Join(all...)
 }

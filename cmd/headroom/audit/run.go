@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,9 +10,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/yaml"
 
 	"github.com/keda-headroom/headroom/internal/inventory"
+	"github.com/keda-headroom/headroom/internal/output"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -27,20 +26,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	var text []byte
-	switch o.Output {
-	case "json":
-		text, err = json.MarshalIndent(r, "", "  ")
-		text = append(text, '\n')
-	case "yaml":
-		text, err = yaml.Marshal(r)
-	default:
-		text = []byte(table(r))
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := o.Out.Write(text); err != nil {
+	if err := output.Write(o.Out, o.Output, r, func() string { return table(r) }); err != nil {
 		return err
 	}
 	if r.exceeded() {

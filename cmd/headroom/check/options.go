@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/keda-headroom/headroom/internal/output"
 )
 
 // Options are the command's arguments.
@@ -67,8 +69,8 @@ func (o Options) Validate() error {
 	if o.Timeout <= 0 {
 		all = append(all, fmt.Errorf("--timeout: expected more than 0, found %s", o.Timeout))
 	}
-	if o.Output != "table" && o.Output != "json" && o.Output != "yaml" {
-		all = append(all, fmt.Errorf("--output: expected table, json or yaml, found %q", o.Output))
+	if err := output.Check(o.Output); err != nil {
+		all = append(all, err)
 	}
 	return errors.Join(all...)
 }

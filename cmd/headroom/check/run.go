@@ -2,15 +2,13 @@ package check
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
+	"github.com/keda-headroom/headroom/internal/output"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/metrics/cloudwatch"
 	"github.com/keda-headroom/headroom/metrics/sqs"
@@ -80,11 +78,7 @@ func Run(ctx context.Context, o Options) error {
 			}
 		}
 	}
-	text, err := render(report, o)
-	if err != nil {
-		return err
-	}
-	if _, err := o.Out.Write(text); err != nil {
+	if err := output.Write(o.Out, o.Output, report, func() string { return table(report) }); err != nil {
 		return err
 	}
 	if report.Errors > 0 {
@@ -197,15 +191,4 @@ func (q *Queue) judge(found cloudwatch.Queue, now time.Time) {
 		warn(fmt.Sprintf("the newest point of CloudWatch is %s old", behind.Round(time.Second)),
 			"points usually come within 3 minutes; a queue that was idle for six hours takes 15 to come back")
 	}
-}
-
-func render(r Report, o Options) ([]byte, error) {
-	switch o.Output {
-	case "json":
-		text, err := json.MarshalIndent(r, "", "  ")
-		return append(text, '\n'), err
-	case "yaml":
-		return yaml.Marshal(r)
-	}
-	return []byte(table(r)), nil
 }

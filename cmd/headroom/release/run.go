@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,9 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/keda-headroom/headroom/internal/described"
+	"github.com/keda-headroom/headroom/internal/output"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/metrics/kube"
 )
@@ -63,32 +62,13 @@ func Run(ctx context.Context, o Options) error {
 		report.Pods = append(report.Pods, one)
 	}
 	report.note()
-	if err := write(o, report); err != nil {
+	if err := output.Write(o.Out, o.Output, report, func() string { return table(report) }); err != nil {
 		return err
 	}
 	if report.count(Failed) > 0 {
 		return ErrFailed
 	}
 	return nil
-}
-
-func write(o Options, r Report) error {
-	var text []byte
-	var err error
-	switch o.Output {
-	case "json":
-		text, err = json.MarshalIndent(r, "", "  ")
-		text = append(text, '\n')
-	case "yaml":
-		text, err = yaml.Marshal(r)
-	default:
-		text = []byte(table(r))
-	}
-	if err != nil {
-		return err
-	}
-	_, err = o.Out.Write(text)
-	return err
 }
 
 // gatedPod is a pod with our gate, and whose it is, if that is known.

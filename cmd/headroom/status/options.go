@@ -4,10 +4,10 @@ package status
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
+	"github.com/keda-headroom/headroom/internal/output"
 	"github.com/keda-headroom/headroom/internal/serverclient"
 )
 
@@ -32,8 +32,8 @@ func (o Options) Validate() error {
 	if err := o.Client.Validate(); err != nil {
 		all = append(all, err)
 	}
-	if o.Output != "table" && o.Output != "json" && o.Output != "yaml" {
-		all = append(all, fmt.Errorf("--output: expected table, json or yaml, found %q", o.Output))
+	if err := output.Check(o.Output); err != nil {
+		all = append(all, err)
 	}
 	return errors.Join(all...)
 }

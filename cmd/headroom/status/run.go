@@ -2,10 +2,8 @@ package status
 
 import (
 	"context"
-	"encoding/json"
 
-	"sigs.k8s.io/yaml"
-
+	"github.com/keda-headroom/headroom/internal/output"
 	"github.com/keda-headroom/headroom/scaler"
 )
 
@@ -19,20 +17,5 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	shown := overview(plans, o.Namespace)
-	var text []byte
-	var err error
-	switch o.Output {
-	case "json":
-		text, err = json.MarshalIndent(shown, "", "  ")
-		text = append(text, '\n')
-	case "yaml":
-		text, err = yaml.Marshal(shown)
-	default:
-		text = []byte(table(shown, o.now()))
-	}
-	if err != nil {
-		return err
-	}
-	_, err = o.Out.Write(text)
-	return err
+	return output.Write(o.Out, o.Output, shown, func() string { return table(shown, o.now()) })
 }

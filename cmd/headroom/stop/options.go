@@ -5,11 +5,11 @@ package stop
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/keda-headroom/headroom/internal/described"
 	"github.com/keda-headroom/headroom/internal/kubeflags"
+	"github.com/keda-headroom/headroom/internal/output"
 )
 
 // Options are the commands' arguments.
@@ -39,8 +39,8 @@ func (o Options) Validate() error {
 	if err := o.Cluster.Validate(); err != nil {
 		all = append(all, err)
 	}
-	if o.Output != "table" && o.Output != "json" && o.Output != "yaml" {
-		all = append(all, fmt.Errorf("--output: expected table, json or yaml, found %q", o.Output))
+	if err := output.Check(o.Output); err != nil {
+		all = append(all, err)
 	}
 	return errors.Join(all...)
 }

@@ -12,9 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
-	"sigs.k8s.io/yaml"
 
 	"github.com/keda-headroom/headroom/internal/described"
+	"github.com/keda-headroom/headroom/internal/output"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/scaler/policyconfigmap"
 )
@@ -68,11 +68,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 		report.Workloads = append(report.Workloads, Result{Workload: w.ID, ConfigMap: w.ConfigMap.Name, Stopped: !o.Resume, Changed: changed})
 	}
-	text, err := render(report, o.Output)
-	if err != nil {
-		return err
-	}
-	if _, err := o.Out.Write(text); err != nil {
+	if err := output.Write(o.Out, o.Output, report, func() string { return table(report) }); err != nil {
 		return err
 	}
 	return failed
@@ -124,17 +120,6 @@ func annotation(m *corev1.ConfigMap, names []string) ([]byte, error) {
 		"resourceVersion": m.ResourceVersion,
 		"annotations":     map[string]any{policyconfigmap.StoppedAnnotation: value},
 	}})
-}
-
-func render(r Report, output string) ([]byte, error) {
-	switch output {
-	case "json":
-		text, err := json.MarshalIndent(r, "", "  ")
-		return append(text, '\n'), err
-	case "yaml":
-		return yaml.Marshal(r)
-	}
-	return []byte(table(r)), nil
 }
 
 // table says it for a person.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keda-headroom/headroom/internal/output"
 	"github.com/keda-headroom/headroom/internal/serverclient"
 	"github.com/keda-headroom/headroom/metrics"
 )
@@ -47,8 +48,8 @@ func (o Options) Validate() error {
 			all = append(all, err)
 		}
 	}
-	if o.Output != "table" && o.Output != "json" && o.Output != "yaml" {
-		all = append(all, fmt.Errorf("--output: expected table, json or yaml, found %q", o.Output))
+	if err := output.Check(o.Output); err != nil {
+		all = append(all, err)
 	}
 	return errors.Join(all...)
 }

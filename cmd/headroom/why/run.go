@@ -2,12 +2,10 @@ package why
 
 import (
 	"context"
-	"encoding/json"
 	"net/url"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
+	"github.com/keda-headroom/headroom/internal/output"
 	"github.com/keda-headroom/headroom/scaler/recording"
 	"github.com/keda-headroom/headroom/scaler/why"
 )
@@ -18,21 +16,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	var text []byte
-	switch o.Output {
-	case "json":
-		text, err = json.MarshalIndent(answer, "", "  ")
-		text = append(text, '\n')
-	case "yaml":
-		text, err = yaml.Marshal(answer)
-	default:
-		text = []byte(table(answer, o.now()))
-	}
-	if err != nil {
-		return err
-	}
-	_, err = o.Out.Write(text)
-	return err
+	return output.Write(o.Out, o.Output, answer, func() string { return table(answer, o.now()) })
 }
 
 func (o Options) ask(ctx context.Context) (why.Answer, error) {
