@@ -141,6 +141,9 @@ func NewSources(options SourcesOptions) *Sources {
 	if options.FleetInterval <= 0 {
 		options.FleetInterval = DefaultFleetInterval
 	}
+	if options.Observe == nil {
+		options.Observe = func(string, string, time.Time, time.Duration, error) {}
+	}
 	if options.Refused == nil {
 		options.Refused = func(metrics.ID) {}
 	}
@@ -165,9 +168,7 @@ func NewSources(options SourcesOptions) *Sources {
 	s.fleets = poll.NewSet[string, Fleets](poll.Options[string]{
 		Source: sourceFleets, Changed: changed, Log: options.Log,
 		Observe: func(source, name string, began time.Time, duration time.Duration, err error) {
-			if options.Observe != nil {
-				options.Observe(source, name, began, duration, err)
-			}
+			options.Observe(source, name, began, duration, err)
 			s.held.Load().wake()
 		},
 	})

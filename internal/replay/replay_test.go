@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keda-headroom/headroom/internal/arrivals"
-	"github.com/keda-headroom/headroom/internal/forecast"
 	"github.com/keda-headroom/headroom/internal/intorpercent"
 	"github.com/keda-headroom/headroom/internal/replay"
+	"github.com/keda-headroom/headroom/internal/replay/replaytest"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler/recording"
@@ -39,37 +38,6 @@ func shop(reserve int) policy.Set {
 	}
 }
 
-// record plays a burst in which another application spikes, and records what was
-// decided.
-func record(t *testing.T, dir string, set policy.Set) {
-	t.Helper()
-	recorder, err := recording.Open(recording.Options{Dir: dir, Queue: 10_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	group := set.Groups(nil)[0]
-	begin := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	_, err = forecast.Run(t.Context(), forecast.World{
-		Arrivals: arrivals.Trace{Start: begin, Intervals: []arrivals.Interval{{Length: 5 * time.Second, Count: 1800}}},
-		Scale:    1, Service: forecast.Service{Kind: forecast.Fixed, Mean: 4 * time.Second}, Concurrency: 5, StartUp: time.Second, Grace: 5 * time.Second,
-		Servers: []forecast.Server{{ID: ordersDB, Limit: 97, PerPod: 5, Reserve: 10, Others: []forecast.Level{
-			{Connections: 16}, {At: 45 * time.Second, Connections: 36}, {At: 75 * time.Second, Connections: 16},
-		}}},
-		MinReplicas: 1, MaxReplicas: 60, Patience: 10 * time.Minute,
-	}, forecast.Contender{Name: "recorded", Headroom: &group, Record: func(at time.Time, g policy.Group, s policy.Snapshot, l policy.Ledger, p policy.Plan) {
-		if !at.Before(begin) {
-			kept := recording.New(at, g, s, l, p) // what goes on changing is copied
-			recorder.Record(at, g, kept.Snapshot, kept.Ledger, p)
-		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := recorder.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func run(t *testing.T, o replay.Options) replay.Report {
 	t.Helper()
 	r, err := replay.Run(t.Context(), o)
@@ -82,7 +50,7 @@ func run(t *testing.T, o replay.Options) replay.Report {
 // By the policy that was recorded every decision comes out as it was.
 func TestSamePolicySameDecisions(t *testing.T) {
 	dir := t.TempDir()
-	record(t, dir, shop(10))
+	replaytest.Record(t, dir, shop(10))
 	r := run(t, replay.Options{Dir: dir, Policy: shop(10)})
 	w := r.Workloads[0]
 	if w.DifferentSeconds != 0 || w.MostAdded != nil || w.MostRemoved != nil || w.Recorded.PodHours != w.Replayed.PodHours || w.Recorded.MaxTarget != 14 {
@@ -99,7 +67,7 @@ func TestSamePolicySameDecisions(t *testing.T) {
 // A reserve of 30 would have carried four pods fewer.
 func TestAnotherReserve(t *testing.T) {
 	dir := t.TempDir()
-	record(t, dir, shop(10))
+	replaytest.Record(t, dir, shop(10))
 	r := run(t, replay.Options{Dir: dir, Policy: shop(30), Step: replay.DefaultStep})
 	w := r.Workloads[0]
 	if w.Replayed.MaxTarget != 10 || w.MostRemoved == nil || w.MostAdded != nil || w.Replayed.PodHours >= w.Recorded.PodHours || w.DifferentSeconds == 0 {
@@ -120,7 +88,7 @@ func TestAnotherReserve(t *testing.T) {
 // What is only on one side is told, and an empty part is an error.
 func TestOneSided(t *testing.T) {
 	dir := t.TempDir()
-	record(t, dir, shop(10))
+	replaytest.Record(t, dir, shop(10))
 	other := shop(10)
 	other.Workloads[0].ID.Name = "invoices"
 	if _, err := replay.Run(t.Context(), replay.Options{Dir: dir, Policy: other}); err == nil || !strings.Contains(err.Error(), "expected decisions") {
@@ -142,7 +110,7 @@ func TestOneSided(t *testing.T) {
 func TestRedact(t *testing.T) {
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "incident")
 	set := shop(10)
-	record(t, dir, set)
+	replaytest.Record(t, dir, set)
 	n, err := replay.Redact(dir, out, time.Time{}, time.Time{}, []byte("key"))
 	if err != nil || n == 0 {
 		t.Fatal(n, err)

@@ -8,15 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/keda-headroom/headroom/cmd/headroom/replay"
-	"github.com/keda-headroom/headroom/internal/arrivals"
-	"github.com/keda-headroom/headroom/internal/forecast"
 	"github.com/keda-headroom/headroom/internal/golden"
 	"github.com/keda-headroom/headroom/internal/intorpercent"
 	"github.com/keda-headroom/headroom/internal/policyfiles"
-	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/internal/replay/replaytest"
 	"github.com/keda-headroom/headroom/scaler/recording"
 )
 
@@ -42,31 +39,7 @@ func recordIncident(t *testing.T, dir string) {
 	}
 	set.Databases[0].Reserve = intorpercent.Count(10)
 	set.Workloads = set.Workloads[1:] // order-workers
-	group := set.Groups(nil)[0]
-	recorder, err := recording.Open(recording.Options{Dir: dir, Queue: 10_000, Program: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	_, err = forecast.Run(t.Context(), forecast.World{
-		Arrivals: arrivals.Trace{Start: begin, Intervals: []arrivals.Interval{{Length: 5 * time.Second, Count: 1800}}},
-		Scale:    1, Service: forecast.Service{Kind: forecast.Fixed, Mean: 4 * time.Second}, Concurrency: 5, StartUp: time.Second, Grace: 5 * time.Second,
-		Servers: []forecast.Server{{ID: group.Databases[0].ID, Limit: 97, PerPod: 5, Reserve: 10, Others: []forecast.Level{
-			{Connections: 16}, {At: 45 * time.Second, Connections: 36}, {At: 75 * time.Second, Connections: 16},
-		}}},
-		MinReplicas: 1, MaxReplicas: 60, Patience: 10 * time.Minute,
-	}, forecast.Contender{Name: "recorded", Headroom: &group, Record: func(at time.Time, g policy.Group, s policy.Snapshot, l policy.Ledger, p policy.Plan) {
-		if !at.Before(begin) {
-			kept := recording.New(at, g, s, l, p) // what goes on changing is copied
-			recorder.Record(at, g, kept.Snapshot, kept.Ledger, p)
-		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := recorder.Close(); err != nil {
-		t.Fatal(err)
-	}
+	replaytest.Record(t, dir, set)
 	if err := os.Remove(filepath.Join(dir, "lock")); err != nil {
 		t.Fatal(err)
 	}
