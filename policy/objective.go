@@ -98,11 +98,18 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 	f.objective = o
 	step := Step{Reason: Demand}
 	if o.Fallback != "" {
+		asked, least := o.ByMessages, ""
+		if o.Rate > 0 { // the age alone is missing: they are as old, at least, as they were watched
+			p := f.pursuit(now, q, flow, o, arrivals, doubt)
+			if n := p.replicas(flow.lastAsk()); n > asked {
+				asked, least = n, fmt.Sprintf("; but %s at least, by what is known", replicas(n))
+			}
+		}
 		o.Rate = 0
-		step.Before, step.After = o.ByMessages, o.ByMessages
-		step.Sentence = describeBacklog(q, s, o.ByMessages) + ", for the objective can't be followed: " + o.Fallback + trouble.describe()
+		step.Before, step.After = asked, asked
+		step.Sentence = describeBacklog(q, s, o.ByMessages) + ", for the objective can't be followed: " + o.Fallback + least + trouble.describe()
 		f.memory.Flow = flow
-		return o.ByMessages, step
+		return asked, step
 	}
 	p := f.pursuit(now, q, flow, o, arrivals, doubt)
 	f.hold = p.hold
@@ -392,7 +399,7 @@ func seconds(v float64) string {
 // stabilization is how long the highest demand is followed: as the policy says, or
 // as long as work on a message takes, where that is longer.
 func (f *fleet) stabilization() time.Duration {
-	if f.objective == nil || f.objective.Fallback != "" {
+	if f.objective == nil {
 		return f.ScaleDownStabilization
 	}
 	service := time.Duration(min(cmp.Or(f.SQS.SecondsPerMessage, f.memory.Flow.Service), mostStabilization.Seconds()) * float64(time.Second)).Round(time.Second)
