@@ -231,7 +231,7 @@ func (f Flow) until(t time.Time) Flow {
 		last := came[len(came)-1]
 		if last.Seconds > skip+0.001 {
 			part := 1 - skip/last.Seconds
-			came = append(slices.Clone(came[:len(came)-1]), Interval{last.Seconds * part, last.Messages * part, last.Done * part})
+			came = append(slices.Clone(came[:len(came)-1]), Interval{Seconds: last.Seconds * part, Messages: last.Messages * part, Done: last.Done * part})
 			break
 		}
 		skip -= last.Seconds

@@ -56,6 +56,10 @@ type Interval struct {
 	Seconds  float64 `json:"s"`
 	Messages float64 `json:"n,omitempty"`
 	Done     float64 `json:"d,omitempty"`
+	// Seen is how many came by this interval's readings alone, which may be fewer than
+	// none, and Unsure the variance of that; both zero where it matters no longer.
+	Seen   float64 `json:"w,omitempty"`
+	Unsure float64 `json:"v,omitempty"`
 }
 
 // FlowMinute is what readings tell of one minute of the clock.
@@ -135,11 +139,11 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	grown := depth(q) - depth(f.Queue)
 	f.Falls = f.fell(-grown, flight, seconds)
 	unsure := math.Pow((inFlight(q)-inFlight(f.Queue))*seconds/2, 2) / 3 // of something between the two, all alike
-	came := f.came(grown, flight, unsure, seconds, perMessage, f.Queue.Visible <= 0 || q.Visible <= 0)
+	came, seen, doubt := f.came(grown, flight, unsure, seconds, perMessage, f.Queue.Visible <= 0 || q.Visible <= 0)
 	done := came - grown
 	f.Came, f.Minutes = slices.Clone(f.Came), slices.Clone(f.Minutes)
 	f.divide(q, began, func(share float64) (Interval, FlowMinute) {
-		return Interval{Seconds: seconds * share, Messages: came * share, Done: done * share},
+		return Interval{Seconds: seconds * share, Messages: came * share, Done: done * share, Seen: seen * share, Unsure: doubt * share},
 			FlowMinute{Covered: seconds * share, Flight: flight * share, Unsure: unsure * share, Pods: float64(pods) * seconds * share}
 	})
 	f.At, f.Queue = began, q
@@ -150,29 +154,31 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 // came is how many messages came in so many seconds in which the depth grew by
 // grown, and about done were done. Where much is done, little that comes is lost in
 // what is not known of that: then as many come as before, unless what is seen can't
-// be explained by that.
-func (f Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool) float64 {
+// be explained by that. seen is what these readings tell alone, and variance that of it.
+func (f Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool) (came, seen, variance float64) {
 	per := f.completions(perMessage)
 	done := flight * per
-	seen := max(0, grown+done, grown)
-	rate, doubt := f.arrivals()
+	seen = grown + done
+	rate, doubt := f.arrivals(perMessage)
 	before := max(rate*seconds, grown)
-	noise := math.Pow(f.doubt(perMessage)*done, 2) + unsure*per*per + done/4 + 1
+	variance = unsure*per*per + done/4 + 1
+	if idle {
+		// How many are in flight is chance then, and two looks tell little of it.
+		variance += seconds * seconds * rate * per / 2
+	}
 	if n := len(f.Came); n > 0 && !f.EmptySince.IsZero() && grown == 0 {
 		empty := f.At.Sub(f.EmptySince).Seconds()
 		if empty*rate > silence*seconds*per || empty > 0 && f.Came[n-1].Messages == 0 {
-			return 0 // it has fallen silent, or has been
+			return 0, 0, variance // it has fallen silent, or has been
 		}
 	}
-	if idle {
-		// How many are in flight is chance then, and two looks tell little of it.
-		noise += seconds * seconds * rate * per / 2
-	}
+	noise := math.Pow(f.doubt(perMessage)*done, 2) + variance
 	usual := math.Pow(doubt*seconds, 2) + math.Pow(0.2*before, 2) + before
-	if math.Abs(seen-before) > 3*math.Sqrt(noise+before) {
-		return seen
+	came = max(0, seen, grown)
+	if math.Abs(came-before) <= 3*math.Sqrt(noise+before) {
+		came = before + (came-before)*usual/(usual+noise)
 	}
-	return before + (seen-before)*usual/(usual+noise)
+	return came, seen, variance + came
 }
 
 // doubt is how far completions may be off, as a share.
@@ -280,7 +286,7 @@ func (f *Flow) thin() {
 			best = 0
 		}
 		a, b := f.Came[best], f.Came[best+1]
-		f.Came[best] = Interval{a.Seconds + b.Seconds, a.Messages + b.Messages, a.Done + b.Done}
+		f.Came[best] = Interval{Seconds: a.Seconds + b.Seconds, Messages: a.Messages + b.Messages, Done: a.Done + b.Done}
 		f.Came = slices.Delete(f.Came, best+1, best+2)
 		if best == 0 {
 			f.Assumed = false

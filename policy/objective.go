@@ -55,9 +55,12 @@ type Ask struct {
 }
 
 const (
-	// loadLeast and loadMost bound how busy pods are to be by what comes.
+	// loadLeast is how busy pods are to be by what comes where no message may wait: the
+	// longer messages may, the less chance makes them late.
 	loadLeast = 0.8
-	loadMost  = 0.98
+	// spareShare is how much of the time to spare messages may take without need: the
+	// objective less twice the time that a pod takes to come.
+	spareShare = 0.8
 	// hpaSync is how long the HPA may take to look at a value again (its sync
 	// period).
 	hpaSync = 15 * time.Second
@@ -90,7 +93,7 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 	o.Rate, o.Fallback = flow.perPod(now, s)
 	trouble := flow.troubles(points)
 	o.Deliveries, o.Lost = trouble.deliveries, trouble.lost
-	arrivals, doubt := flow.arrivals()
+	arrivals, doubt := flow.arrivals(s.SecondsPerMessage)
 	o.Arrivals = arrivals
 	if o.Fallback == "" && !o.Age.Known {
 		o.Fallback = "how old the messages are is not known: they came before anybody looked, and CloudWatch has told nothing yet"
@@ -133,40 +136,48 @@ func (f *fleet) readyThroughout(since time.Time) int {
 
 // arrivals is how many messages come in a second, and how far that may be off by
 // chance. It looks back as far as what came is what still comes: to where the rate
-// before and after differ most, if by more than chance explains, and else for
-// arrivalsWindow.
-func (f Flow) arrivals() (rate, doubt float64) {
-	var sums [flowIntervals + 2]struct{ seconds, came, variance float64 }
+// before and after differ most, if by more than chance explains, and what is not known
+// of how fast messages are done; and else for arrivalsWindow.
+func (f Flow) arrivals(perMessage float64) (rate, doubt float64) {
+	type sum struct{ seconds, came, variance, done float64 }
+	var sums [flowIntervals + 2]sum
 	n := 0
 	for _, in := range slices.Backward(f.Came) {
 		if in.Seconds <= 0 || n > flowIntervals {
 			continue
 		}
-		if sums[n].seconds >= arrivalsWindow {
+		s := sums[n]
+		if s.seconds >= arrivalsWindow {
 			break
 		}
-		sums[n+1].seconds = sums[n].seconds + in.Seconds
-		sums[n+1].came = sums[n].came + in.Messages
-		sums[n+1].variance = sums[n].variance + in.Messages + in.Done/4 + 1
+		seen, variance := in.Seen, in.Unsure
+		if variance == 0 {
+			seen, variance = in.Messages, in.Messages+in.Done/4+1
+		}
 		n++
+		sums[n] = sum{s.seconds + in.Seconds, s.came + seen, s.variance + variance, s.done + in.Done}
 	}
 	if n == 0 {
 		return 0, 0
 	}
-	all, cut, most := sums[n], n, 3.0
+	all, cut, most, unsure := sums[n], n, 3.0, f.doubt(perMessage)
 	for i := 1; i < n; i++ {
 		s := sums[i]
 		if s.seconds < arrivalsLeast {
 			continue
 		}
-		rest := all.seconds - s.seconds
-		apart := math.Abs(s.came/s.seconds - (all.came-s.came)/rest)
-		if z := apart / math.Sqrt(s.variance/(s.seconds*s.seconds)+(all.variance-s.variance)/(rest*rest)); z > most {
+		rest := sum{all.seconds - s.seconds, all.came - s.came, all.variance - s.variance, all.done - s.done}
+		apart := math.Abs(s.came/s.seconds - rest.came/rest.seconds)
+		common := unsure * (s.done/s.seconds - rest.done/rest.seconds)
+		if z := apart / math.Sqrt(s.variance/(s.seconds*s.seconds)+rest.variance/(rest.seconds*rest.seconds)+common*common); z > most {
 			cut, most = i, z
 		}
 	}
 	s := sums[cut]
-	return s.came / s.seconds, math.Sqrt(s.variance) / s.seconds
+	if cut == n {
+		return max(0, f.cameIn(s.seconds)) / s.seconds, math.Sqrt(s.variance) / s.seconds
+	}
+	return max(0, s.came) / s.seconds, math.Sqrt(s.variance) / s.seconds
 }
 
 // lasting is what of arrivals has lasted for so many seconds: of a rise, no more than
@@ -184,15 +195,18 @@ func (f Flow) lasting(rate, seconds float64) float64 {
 // pursuit is everything that the objective reckons with, in seconds and messages.
 type pursuit struct {
 	rate     float64 // messages that one pod finishes in a second
-	arrivals float64
-	doubt    float64 // by how much arrivals may be off
+	arrivals float64 // a second, that have lasted as long as there is time to see
+	recent   float64 // that have lasted since just now
+	doubt    float64 // by how much both may be off
 	work     float64 // messages to be done
 	due      []due
 	pods     []coming // soonest first
 	lead     float64  // until a pod is ready that is asked for now
 	load     float64  // how busy pods are to be: the less, the sooner chance makes messages late
-	grace    float64  // in what time is done what is late already
+	grace    float64  // in what time at least: no pod is worth its start that works for less
 	slack    float64  // by how much ages may be off
+	spare    float64  // how old messages may become without need
+	soon     float64  // for how long as many pods have to do as there are
 	most     int      // more can't be employed
 	why      string   // which is why
 	hold     int      // replicas that have work, if they are there
@@ -214,8 +228,11 @@ func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectiveP
 	objective := s.MaxMessageAge.Seconds()
 	p := pursuit{rate: o.Rate, arrivals: arrivals, doubt: doubt, slack: min(o.Age.Uncertainty, objective/4), visible: q.Visible > 0 || q.InFlight > 0}
 	p.lead = (flow.startup() + hpaSync + s.PollInterval).Seconds()
-	p.grace = objective / 8
-	p.load = min(max(1-p.lead/(4*objective), loadLeast), loadMost)
+	p.grace = max(objective/8, p.lead/2)
+	p.spare = max(0, objective-2*p.lead) * spareShare
+	p.load = loadLeast + (1-loadLeast)*min(1, p.spare/p.lead)
+	p.soon = p.lead + objective
+	p.recent = flow.lasting(arrivals, 2*arrivalsLeast)
 	p.arrivals = flow.lasting(arrivals, min(max((objective-p.lead)/4, 2*arrivalsLeast), arrivalsWindow))
 	unseen := max(0, s.IdlePollInterval-s.PollInterval).Seconds() // what comes into an empty queue
 	p.silent = objective > p.lead+unseen+s.SecondsPerMessage && arrivals*p.lead < 1 || arrivals == 0
@@ -323,29 +340,39 @@ func (p pursuit) least() int {
 	return min(n, p.most)
 }
 
-// replicas is how many are asked for, after asked were. A change that chance explains
-// is none, and a fall less readily than a rise.
+// replicas is how many are asked for, after asked were. Deadlines of what is there come
+// first. Of what comes, some may wait as long as there is time to spare: as many pods do
+// as there are, as long as nothing gets older than that before others could come and an
+// objective's time is over; and then as many are asked for as keep up. A fall has to
+// keep up at once. So a change that chance explains is none.
 func (p pursuit) replicas(asked int) int {
 	backlog := 0
 	for _, d := range p.due {
 		needed, _ := p.need(due{d.messages, d.within - p.slack}, p.grace)
 		backlog = max(backlog, needed)
 	}
-	with := func(arrivals float64) int {
-		n := min(max(backlog, whole(max(0, arrivals)/(p.load*p.rate))), p.most)
+	within := func(n int) int {
+		n = min(max(backlog, n), p.most)
 		if p.visible {
 			n = max(n, 1)
 		}
 		return n
 	}
+	keepsUp := func(arrivals float64) int { return within(whole(arrivals / (p.load * p.rate))) }
 	if p.silent && p.work < 1 {
-		return with(0)
+		return within(0)
 	}
-	low, n, high := with(p.arrivals-p.doubt), with(p.arrivals), with(p.arrivals+2*p.doubt)
-	if low <= asked && asked <= high {
-		return asked
+	waiting, _ := p.need(due{p.work + max(0, p.arrivals-p.doubt)/p.load*p.soon, p.spare + p.soon}, p.grace)
+	low, n, high := within(waiting), keepsUp(p.recent), keepsUp(p.recent+2*p.doubt)
+	switch {
+	case asked < low:
+		return max(low, n)
+	case asked > high && low <= n:
+		return n
+	case asked > high && low < asked/2:
+		return low
 	}
-	return n
+	return min(asked, within(p.most))
 }
 
 // lastAsk is what the objective asked for last.

@@ -48,23 +48,27 @@ func (f *Flow) learnRate(m FlowMinute, done float64) {
 
 // perPod is how many messages one pod finishes in a second, or why that can't be
 // told. It is the median of the minutes in which work waited, which the odd one out does
-// not move. While pods keep up there is no such minute: then it is what follows from
-// how long a message is in flight, for pods that work on as many at once as the policy
-// says. That is too little where they do more, and so a minute that shows more wins.
+// not move. While pods keep up there is no such minute, and a rate that is taken for too
+// low brings so many pods that there never is one again: so what follows from how long a
+// message is in flight counts beside it, for pods that work on as many at once as the
+// policy says, or as they were seen to where that is fewer. The larger wins: that a rate
+// is taken for too high shows soon, in work that waits.
 func (f Flow) perPod(now time.Time, s SQS) (rate float64, why string) {
 	if s.SecondsPerMessage > 0 {
 		return float64(max(1, s.Concurrency)) / s.SecondsPerMessage, ""
 	}
-	var rates []float64
+	var rates, held []float64
 	for _, r := range f.Rates {
 		if now.Sub(r.At) < ratesKeptFor {
-			rates = append(rates, r.PerPod)
+			rates, held = append(rates, r.PerPod), append(held, r.InFlight)
 		}
 	}
 	slices.Sort(rates)
 	n := len(rates)
-	if n < ratesNeeded && f.Service > 0 && f.ServiceDoubt < rateDoubt {
-		return float64(max(1, s.Concurrency)) / f.Service, ""
+	flowing := f.Service > 0 && f.ServiceDoubt < rateDoubt
+	atOnce := float64(max(1, s.Concurrency))
+	if n < ratesNeeded && flowing {
+		return atOnce / f.Service, ""
 	}
 	if n < ratesNeeded {
 		return 0, fmt.Sprintf("what a pod gets done is not measured yet: %d of %d minutes in which work waited for pods", n, ratesNeeded)
@@ -73,7 +77,11 @@ func (f Flow) perPod(now time.Time, s SQS) (rate float64, why string) {
 	if high > rateSpread*low {
 		return 0, fmt.Sprintf("what a pod gets done is not the same from minute to minute: from %s to %s messages/s", short(low), short(high))
 	}
-	return median(rates), ""
+	rate = median(rates)
+	if flowing && s.Concurrency > 0 {
+		rate = max(rate, min(atOnce, median(held))/f.Service)
+	}
+	return rate, ""
 }
 
 // held is how many messages a busy pod has in flight: as many as it works on at
