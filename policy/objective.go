@@ -55,8 +55,8 @@ type Ask struct {
 }
 
 const (
-	// loadLeast is how busy pods are to be by what comes where no message may wait: the
-	// longer messages may, the less chance makes them late.
+	// loadLeast is how busy pods are to be by what comes at least: the longer messages may
+	// wait, the less chance makes them late.
 	loadLeast = 0.8
 	// spareShare is how much of the time to spare messages may take without need: the
 	// objective less twice the time that a pod takes to come.
@@ -230,7 +230,8 @@ func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectiveP
 	p.lead = (flow.startup() + hpaSync + s.PollInterval).Seconds()
 	p.grace = max(objective/8, p.lead/2)
 	p.spare = max(0, objective-2*p.lead) * spareShare
-	p.load = loadLeast + (1-loadLeast)*min(1, p.spare/p.lead)
+	p.load = max(1-p.lead/(4*objective), loadLeast)
+	p.load += (1 - p.load) * min(1, p.spare/p.lead)
 	p.soon = p.lead + objective
 	p.recent = flow.lasting(arrivals, 2*arrivalsLeast)
 	p.arrivals = flow.lasting(arrivals, min(max((objective-p.lead)/4, 2*arrivalsLeast), arrivalsWindow))
