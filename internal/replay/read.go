@@ -16,7 +16,7 @@ import (
 
 // source is where records come from: a [recording.Reader] is one.
 type source interface {
-	Records(from, to time.Time) iter.Seq2[recording.Record, error]
+	Samples(from, to time.Time, step time.Duration) iter.Seq2[recording.Record, error]
 }
 
 // stretch is a part of a recording that is read by itself.
@@ -101,8 +101,7 @@ func read(ctx context.Context, s source, parts []stretch, step time.Duration) it
 }
 
 func (p stretch) read(ctx context.Context, s source, step time.Duration) (b batch) {
-	last := map[string]time.Time{}
-	for r, err := range s.Records(p.from, p.to) {
+	for r, err := range s.Samples(p.from, p.to, step) {
 		var damage *recording.DamageError
 		switch {
 		case ctx.Err() != nil:
@@ -117,12 +116,7 @@ func (p stretch) read(ctx context.Context, s source, step time.Duration) (b batc
 			b.err = err
 			return b
 		}
-		name := r.Group.Name()
-		if at, seen := last[name]; seen && r.At.Sub(at) < step {
-			continue
-		}
-		last[name] = r.At
-		b.records = append(b.records, r.Clone())
+		b.records = append(b.records, r)
 	}
 	return b
 }

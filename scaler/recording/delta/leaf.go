@@ -95,7 +95,7 @@ func (stringNode) write(w *Writer, old, new reflect.Value) {
 }
 
 func (stringNode) read(r *Reader, into reflect.Value) { into.SetString(r.Text()) }
-func (stringNode) skip(r *Reader)                     { r.Text() }
+func (stringNode) skip(r *Reader)                     { r.skipText() }
 
 // jsonNode is for types that keep their fields to themselves.
 type jsonNode struct{}
@@ -129,7 +129,7 @@ func (jsonNode) read(r *Reader, into reflect.Value) {
 	into.Set(value.Elem())
 }
 
-func (jsonNode) skip(r *Reader) { r.Text() }
+func (jsonNode) skip(r *Reader) { r.skipText() }
 
 type timeNode struct{}
 

@@ -70,6 +70,16 @@ func (r *Reader) Text() string {
 	return text
 }
 
+// skipText passes over what Text reads.
+func (r *Reader) skipText() {
+	n := r.Uint()
+	if n > uint64(len(r.in)-r.pos) {
+		r.fail("expected a text of %d bytes, found %d", n, len(r.in)-r.pos)
+		return
+	}
+	r.pos += int(n)
+}
+
 // Key reads a key, and whether what it stands for is removed.
 func (r *Reader) Key() (text string, removed bool) {
 	v := r.Uint()
