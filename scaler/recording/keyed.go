@@ -86,6 +86,7 @@ func readMapBut[V, T any](r *delta.Reader, codec delta.Codec[T], open func(V) T,
 	if *m == nil {
 		*m = map[metrics.ID]V{}
 	}
+	var value T
 	for range count {
 		text, removed := r.Key()
 		if r.Err() != nil {
@@ -104,7 +105,7 @@ func readMapBut[V, T any](r *delta.Reader, codec delta.Codec[T], open func(V) T,
 			codec.Skip(r)
 			continue
 		}
-		value := open((*m)[id])
+		value = open((*m)[id])
 		codec.Read(r, &value)
 		(*m)[id] = close(value)
 	}

@@ -132,6 +132,7 @@ func (r *Reader) inForce(s segment, workload metrics.ID, t time.Time) (*Record, 
 		return nil, nil, nil // damage, which Records reports
 	}
 	d.until = t
+	d.r.Reuse()
 	for err == nil {
 		_, err = d.next()
 	}

@@ -146,17 +146,19 @@ type decoder struct {
 // decoded is the last record of a group, which the next one changes.
 type decoded struct {
 	Record
+	reader *delta.Reader
 	// given are the databases and workloads whose memory somebody has who asked for no
 	// more than its first: what changes about it is passed over.
 	given struct{ databases, workloads map[metrics.ID]bool }
 }
 
-// sample returns the record as it stays. Its ledger has what no sample before it had.
+// sample returns the record as it stays when the next one is read. Its ledger has what no sample before it had.
 func (d *decoded) sample() Record {
 	out := d.Record
 	out.Ledger = policy.Ledger{}
 	out = out.Clone()
 	out.Ledger, d.Ledger = d.Ledger, policy.Ledger{}
+	d.reader.Reuse()
 	if d.given.databases == nil {
 		d.given.databases, d.given.workloads = map[metrics.ID]bool{}, map[metrics.ID]bool{}
 	}
@@ -224,7 +226,7 @@ func (d *decoder) decode(payload []byte) (*decoded, error) {
 		record = d.groups[ref-1]
 	default:
 		h.skip(h.uvarint()) // the name follows from the policy
-		record = &decoded{Record: Record{Program: d.program}}
+		record = &decoded{Record: Record{Program: d.program}, reader: &d.r}
 	}
 	since := h.varint()
 	dropped := h.uvarint()

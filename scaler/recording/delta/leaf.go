@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"reflect"
+	"time"
 )
 
 var leafNodes = map[string]node{
@@ -144,5 +145,5 @@ func (timeNode) write(w *Writer, old, new reflect.Value) {
 	w.Time(after)
 }
 
-func (timeNode) read(r *Reader, into reflect.Value) { into.Set(reflect.ValueOf(r.Time())) }
+func (timeNode) read(r *Reader, into reflect.Value) { *into.Addr().Interface().(*time.Time) = r.Time() }
 func (timeNode) skip(r *Reader)                     { r.Time() }
