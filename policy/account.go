@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -10,6 +11,7 @@ import (
 type constraint struct {
 	ConstraintPlan
 	server *server
+	name   string // for a person
 	def    metrics.Constraint
 	index  int // place in every vector of connections by constraint
 	// young is how much of Ghosts may be connections of pods whose address is
@@ -24,7 +26,7 @@ type constraint struct {
 }
 
 // label names the constraint for a person: "platform/orders-db server".
-func (c *constraint) label() string { return c.server.label() + " " + c.Name }
+func (c *constraint) label() string { return c.name }
 
 // account counts every session once: as a pod's, as that of a pod that just
 // left, as a ghost, or as others'. It fills in what pods were observed to hold,
@@ -34,7 +36,7 @@ func (c *constraint) label() string { return c.server.label() + " " + c.Name }
 // of a governed workload. With addresses it then belongs to the pod that has its
 // address. Without, it belongs to the workload, up to what that workload's pods
 // were granted; what is more is a ghost.
-func account(s *server, fleets []*fleet) {
+func account(s *server, fleets []*fleet, byAddress map[string]*pod) {
 	for _, c := range s.constraints {
 		for _, group := range s.data.Sessions {
 			if c.def.Counts(group.User, group.Database) {
@@ -46,11 +48,13 @@ func account(s *server, fleets []*fleet) {
 		accountFull(s, fleets)
 		return
 	}
+	claims := newClaims(s, fleets)
+	s.others, s.ghosts = make([]int, 0, len(s.data.Sessions)), make([]int, 0, len(s.data.Sessions))
 	for _, group := range s.data.Sessions {
-		owners := ownersOf(s, group, fleets)
+		owners := claims.owners(group)
 		others, ghosts := group.Count, 0
 		if len(owners) > 0 {
-			others, ghosts = 0, attribute(s, group, owners)
+			others, ghosts = 0, attribute(s, group, owners, byAddress)
 		}
 		s.others, s.ghosts = append(s.others, others), append(s.ghosts, ghosts)
 		for _, c := range s.constraints {
@@ -85,30 +89,76 @@ func accountFull(s *server, fleets []*fleet) {
 
 // owner is one use that a session may belong to.
 type owner struct {
-	fleet *fleet
-	use   int
+	fleet       *fleet
+	use         int
+	application string // begins like this
 }
 
-// ownersOf returns the uses whose user, database and application name a group of
-// sessions has, in order of workload.
-func ownersOf(s *server, group metrics.Sessions, fleets []*fleet) []owner {
-	var owners []owner
+// claims tell whose a server's sessions are.
+type claims struct {
+	// byLogin are the uses of each login, in order of workload, and found those of
+	// them that sessions seen so far belong to.
+	byLogin map[login][]owner
+	found   map[signature][]owner
+}
+
+// signature is what sessions of one use have in common.
+type signature struct {
+	login
+	application string
+}
+
+func newClaims(s *server, fleets []*fleet) claims {
+	c := claims{byLogin: map[login][]owner{}, found: map[signature][]owner{}}
 	for _, f := range fleets {
 		for i, u := range f.uses {
-			if u.server == s && u.User == group.User && u.database == group.Database &&
-				strings.HasPrefix(group.Application, u.ApplicationName) {
-				owners = append(owners, owner{f, i})
+			if l := (login{u.User, u.database}); u.server == s {
+				c.byLogin[l] = append(c.byLogin[l], owner{f, i, u.ApplicationName})
 			}
 		}
+	}
+	return c
+}
+
+// owners returns the uses whose user, database and application name a group of
+// sessions has, in order of workload.
+func (c claims) owners(group metrics.Sessions) []owner {
+	sig := signature{login{group.User, group.Database}, group.Application}
+	owners, ok := c.found[sig]
+	if !ok {
+		for _, o := range c.byLogin[sig.login] {
+			if strings.HasPrefix(group.Application, o.application) {
+				owners = append(owners, o)
+			}
+		}
+		c.found[sig] = owners
 	}
 	return owners
 }
 
+// addresses returns the first pod with each address, in order of workload, which
+// leads to the others with it.
+func addresses(fleets []*fleet) map[string]*pod {
+	pods := 0
+	for _, f := range fleets {
+		pods += len(f.pods)
+	}
+	first := make(map[string]*pod, pods)
+	for _, f := range slices.Backward(fleets) {
+		for _, p := range slices.Backward(f.pods) {
+			if p.Address != "" {
+				p.sibling, first[p.Address] = first[p.Address], p
+			}
+		}
+	}
+	return first
+}
+
 // attribute gives a group of sessions to pods of its owners, and returns how many
 // are nobody's: ghosts.
-func attribute(s *server, group metrics.Sessions, owners []owner) int {
+func attribute(s *server, group metrics.Sessions, owners []owner, byAddress map[string]*pod) int {
 	if s.data.Attribution == metrics.ByAddress {
-		return attributeByAddress(s, group, owners)
+		return attributeByAddress(group, owners, byAddress)
 	}
 	// Up to their grants: first to the pods that were ready before the reading
 	// began, and so have opened their pools; then to those that just left, and to
@@ -140,12 +190,11 @@ func attribute(s *server, group metrics.Sessions, owners []owner) int {
 // left.
 func attributeByLogin(s *server, n int, owners []owner, ready bool) int {
 	for _, o := range owners {
-		for i := range o.fleet.pods {
-			p := &o.fleet.pods[i]
+		for _, p := range o.fleet.pods {
 			if p.promised {
 				continue // at the gate it holds nothing
 			}
-			if ready == o.fleet.opened(s, p) {
+			if ready == p.opened(s) {
 				taken := min(n, max(0, p.grants[o.use]-p.observed[o.use]))
 				p.observed[o.use] += taken
 				n -= taken
@@ -155,7 +204,7 @@ func attributeByLogin(s *server, n int, owners []owner, ready bool) int {
 	return n
 }
 
-func attributeByAddress(s *server, group metrics.Sessions, owners []owner) int {
+func attributeByAddress(group metrics.Sessions, owners []owner, byAddress map[string]*pod) int {
 	if group.Address == "" {
 		return group.Count
 	}
@@ -164,9 +213,8 @@ func attributeByAddress(s *server, group metrics.Sessions, owners []owner) int {
 	left := group.Count
 	var first *int
 	for _, o := range owners {
-		for i := range o.fleet.pods {
-			p := &o.fleet.pods[i]
-			if p.Address != group.Address {
+		for p := byAddress[group.Address]; p != nil; p = p.sibling {
+			if p.fleet != o.fleet {
 				continue
 			}
 			if first == nil {
@@ -199,15 +247,17 @@ func attributeByAddress(s *server, group metrics.Sessions, owners []owner) int {
 // pods that it does not show to be ready, or past the gate, yet.
 func excuse(s *server, group metrics.Sessions, ghosts int, owners []owner) {
 	for _, o := range owners {
-		for i := range o.fleet.pods {
-			p := &o.fleet.pods[i]
+		for _, p := range o.fleet.pods {
+			if p.excused == nil {
+				p.excused = make([]int, len(p.grants))
+			}
 			unused := p.grants[o.use] - p.excused[o.use]
 			if s.data.Attribution == metrics.ByAddress {
 				if p.Address != "" {
 					continue
 				}
 			} else {
-				if !p.promised && o.fleet.opened(s, p) {
+				if !p.promised && p.opened(s) {
 					continue
 				}
 				unused -= p.observed[o.use]
@@ -229,20 +279,28 @@ func excuse(s *server, group metrics.Sessions, ghosts int, owners []owner) {
 
 // opened reports whether a pod was ready before the server's reading began, and so
 // has opened its pool.
-func (f *fleet) opened(s *server, p *pod) bool {
-	seen := f.memory.Pods[p.UID].ReadySeen
+func (p *pod) opened(s *server) bool {
+	seen := p.remembered.ReadySeen
 	return p.Ready && !seen.IsZero() && s.began.After(seen)
 }
 
-// constrain makes the accounts of the servers' limits and numbers them.
+// constrain makes the accounts of the servers' limits and numbers them, and looks up
+// what was asked about logins.
 func constrain(servers []*server) []*constraint {
 	var all []*constraint
 	for _, s := range servers {
 		if s.unknown != "" {
 			continue
 		}
+		s.logins = map[login]*metrics.Login{}
+		for i := range s.data.Logins {
+			l := &s.data.Logins[i]
+			if key := (login{l.User, l.Database}); s.logins[key] == nil {
+				s.logins[key] = l
+			}
+		}
 		for _, def := range s.data.Constraints {
-			c := &constraint{server: s, def: def, index: len(all)}
+			c := &constraint{server: s, name: s.label() + " " + def.Name, def: def, index: len(all)}
 			c.Name, c.Limit, c.Reserve = def.Name, def.Limit, s.reserve(def)
 			s.constraints = append(s.constraints, c)
 			all = append(all, c)

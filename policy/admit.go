@@ -2,7 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -31,8 +30,8 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 	}
 	unfenced := unfenced(all, fleets)
 	out := map[metrics.ID][]Admission{}
-	queue := &units{}
-	waiting := map[int][]metrics.Pod{}
+	var queue units
+	waiting := make([][]*metrics.Pod, len(fleets))
 	for i, f := range fleets {
 		if f.Mode == Observe {
 			out[f.ID] = f.letAll()
@@ -42,12 +41,12 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 		waiting[i] = f.waiting()
 		f.denied = len(waiting[i]) > 0
 		if next, ok := f.next(i, f.staying+1, len(waiting[i])); ok {
-			*queue = append(*queue, next)
+			queue = append(queue, next)
 		}
 	}
-	heap.Init(queue)
-	for queue.Len() > 0 {
-		u := heap.Pop(queue).(unit)
+	queue.order()
+	for len(queue) > 0 {
+		u := queue[0]
 		f := fleets[u.fleet]
 		p := waiting[u.fleet][0]
 		waiting[u.fleet] = waiting[u.fleet][1:]
@@ -60,14 +59,12 @@ func admit(all []*constraint, fleets []*fleet) map[metrics.ID][]Admission {
 		for k := range all {
 			free[k] -= f.cost[k] // taken, or kept free for it
 		}
-		if !fits {
-			continue
+		if fits {
+			f.denied = len(waiting[u.fleet]) > 0
+			out[f.ID] = append(out[f.ID], f.admission(p))
 		}
-		f.denied = len(waiting[u.fleet]) > 0
-		out[f.ID] = append(out[f.ID], f.admission(p))
-		if next, ok := f.next(u.fleet, u.n+1, len(waiting[u.fleet])); ok {
-			heap.Push(queue, next)
-		}
+		next, more := f.next(u.fleet, u.n+1, len(waiting[u.fleet]))
+		queue.follow(next, fits && more)
 	}
 	return out
 }
@@ -125,17 +122,18 @@ func (f *fleet) acts() bool {
 }
 
 // waiting returns the pods that only our gate holds back, in order.
-func (f *fleet) waiting() []metrics.Pod {
+func (f *fleet) waiting() []*metrics.Pod {
 	if !f.acts() {
 		return nil
 	}
-	var out []metrics.Pod
-	for _, p := range f.state.Pods {
+	var out []*metrics.Pod
+	for i := range f.state.Pods {
+		p := &f.state.Pods[i]
 		if p.Gated && !p.OtherGates && !p.Terminating && !p.Finished && !f.issued(p) && f.fenced(p) {
 			out = append(out, p)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b metrics.Pod) int {
+	slices.SortStableFunc(out, func(a, b *metrics.Pod) int {
 		return cmp.Or(cmp.Compare(b.Revision, a.Revision), cmp.Compare(a.Ordinal, b.Ordinal),
 			a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
 	})
@@ -149,7 +147,8 @@ func (f *fleet) letAll() []Admission {
 		return nil
 	}
 	var out []Admission
-	for _, p := range f.state.Pods {
+	for i := range f.state.Pods {
+		p := &f.state.Pods[i]
 		if p.Gated && !p.OtherGates && !p.Terminating && !p.Finished {
 			out = append(out, f.admission(p))
 		}
@@ -191,7 +190,7 @@ func (f *fleet) beyondCarried() bool {
 }
 
 // issued reports whether the pod was admitted by an earlier plan.
-func (f *fleet) issued(p metrics.Pod) bool {
+func (f *fleet) issued(p *metrics.Pod) bool {
 	_, ok := f.memory.Admitted[p.UID]
 	return ok
 }
@@ -213,7 +212,7 @@ func (f *fleet) readmit(free []int) []Admission {
 		if a, issued := f.memory.Admitted[p.UID]; p.Gated && issued {
 			grant := map[string]int{}
 			for _, u := range f.uses {
-				grant[u.Database.String()] = a.Grants[u.Database]
+				grant[u.key] = a.Grants[u.Database]
 			}
 			out = append(out, Admission{UID: p.UID, Name: p.Name, Version: a.Version, Epoch: f.epoch, Grant: grant})
 		}
@@ -221,10 +220,10 @@ func (f *fleet) readmit(free []int) []Admission {
 	return out
 }
 
-func (f *fleet) admission(p metrics.Pod) Admission {
+func (f *fleet) admission(p *metrics.Pod) Admission {
 	grant := map[string]int{}
 	for _, u := range f.uses {
-		grant[u.Database.String()] = u.perPod
+		grant[u.key] = u.perPod
 	}
 	return Admission{UID: p.UID, Name: p.Name, Version: p.Version, Epoch: f.epoch, Grant: grant}
 }
@@ -238,9 +237,9 @@ func (f *fleet) stamps(admissions []Admission) []Stamp {
 	}
 	var out []Stamp
 	for _, p := range f.pods {
-		repeated := slices.ContainsFunc(admissions, func(a Admission) bool { return a.UID == p.UID })
 		switch {
-		case !p.promised || p.Terminating || repeated:
+		case !p.promised || p.Terminating:
+		case slices.ContainsFunc(admissions, func(a Admission) bool { return a.UID == p.UID }):
 		case f.issued(p.Pod):
 			// The same text again would change nothing, and so fence nothing.
 			out = append(out, Stamp{UID: p.UID, Name: p.Name, Version: p.Version, Epoch: f.epoch + "/" + p.Version})

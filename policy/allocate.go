@@ -1,9 +1,5 @@
 package policy
 
-import (
-	"container/heap"
-)
-
 // allocate divides the budgets among the fleets, in whole pods, and sets each
 // fleet's share. It goes through all pods that anybody could have, in one order,
 // and gives each its place if it fits beside those before it:
@@ -36,22 +32,19 @@ func allocate(all []*constraint, fleets []*fleet) {
 // inOrder offers every pod that anybody asks for, the most deserving first. A
 // fleet that does not take one is not offered another.
 func inOrder(fleets []*fleet, take func(f *fleet, n int) bool) {
-	queue := &units{}
+	queue := make(units, 0, len(fleets))
 	for i, f := range fleets {
 		if next, ok := f.unit(i, 1); ok {
-			*queue = append(*queue, next)
+			queue = append(queue, next)
 		}
 	}
-	heap.Init(queue)
-	for queue.Len() > 0 {
-		u := heap.Pop(queue).(unit)
+	queue.order()
+	for len(queue) > 0 {
+		u := queue[0]
 		f := fleets[u.fleet]
-		if !take(f, u.n) {
-			continue
-		}
-		if next, ok := f.unit(u.fleet, u.n+1); ok {
-			heap.Push(queue, next)
-		}
+		taken := take(f, u.n)
+		next, more := f.unit(u.fleet, u.n+1)
+		queue.follow(next, taken && more)
 	}
 }
 
@@ -112,13 +105,52 @@ func (f *fleet) raise(n int, need, room []int) bool {
 	return true
 }
 
-// units is a heap of each fleet's next pod.
+// units is a heap of each fleet's next pod: none goes before the one at half its
+// place. The first is the most deserving.
 type units []unit
 
-func (q units) Len() int      { return len(q) }
-func (q units) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q units) Less(i, j int) bool {
-	a, b := q[i], q[j]
+// order makes a heap of units in any order.
+func (q units) order() {
+	for i := len(q)/2 - 1; i >= 0; i-- {
+		q.sink(i)
+	}
+}
+
+// follow puts the fleet's next pod in the place of the first, if there is one more.
+func (q *units) follow(next unit, more bool) {
+	if !more {
+		last := len(*q) - 1
+		next = (*q)[last]
+		*q = (*q)[:last]
+	}
+	if len(*q) > 0 {
+		(*q)[0] = next
+		q.sink(0)
+	}
+}
+
+// sink moves a unit down to where none below goes before it.
+func (q units) sink(i int) {
+	u := q[i]
+	for {
+		below := 2*i + 1
+		if below >= len(q) {
+			break
+		}
+		if next := below + 1; next < len(q) && q[next].before(&q[below]) {
+			below = next
+		}
+		if !q[below].before(&u) {
+			break
+		}
+		q[i] = q[below]
+		i = below
+	}
+	q[i] = u
+}
+
+// before reports whether a is more deserving than b.
+func (a *unit) before(b *unit) bool {
 	switch {
 	case a.stage != b.stage:
 		return a.stage < b.stage
@@ -130,11 +162,4 @@ func (q units) Less(i, j int) bool {
 		return b.missing
 	}
 	return a.fleet < b.fleet
-}
-func (q *units) Push(x any) { *q = append(*q, x.(unit)) }
-func (q *units) Pop() any {
-	last := len(*q) - 1
-	u := (*q)[last]
-	*q = (*q)[:last]
-	return u
 }

@@ -55,16 +55,16 @@ func ceilings(all []*constraint, fleets []*fleet) {
 // come lets the fleet's n-th pod come now, if there is room for it beside what
 // all may hold at once. A replica that is there stays, with or without.
 func (f *fleet) come(n int, all []*constraint, claimed []int) bool {
-	could := make([]int, len(all))
+	could := func(k int) int { return max(f.claim[k], f.leaving[k]+f.need(n, k)) }
 	for k, c := range all {
-		could[k] = max(f.claim[k], f.leaving[k]+f.need(n, k))
-		if f.fits[k] && claimed[k]-f.claim[k]+could[k] > c.Budget {
+		if f.fits[k] && claimed[k]-f.claim[k]+could(k) > c.Budget {
 			return n <= f.state.SpecReplicas
 		}
 	}
 	for k := range all {
-		claimed[k] += could[k] - f.claim[k]
-		f.claim[k] = could[k]
+		claim := could(k)
+		claimed[k] += claim - f.claim[k]
+		f.claim[k] = claim
 	}
 	f.now = n
 	return true

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -92,11 +93,10 @@ func (f *fleet) asks(now time.Time, q metrics.Queue, began time.Time, points met
 }
 
 func describeBacklog(q metrics.Queue, s SQS, asked int) string {
-	text := fmt.Sprintf("%d visible and %d in flight", q.Visible, q.InFlight)
 	if s.IncludeDelayed {
-		text = fmt.Sprintf("%d visible, %d in flight and %d delayed", q.Visible, q.InFlight, q.Delayed)
+		return fmt.Sprintf("the queue asks for %s: %d visible, %d in flight and %d delayed at %d messages per pod", replicas(asked), q.Visible, q.InFlight, q.Delayed, s.MessagesPerPod)
 	}
-	return fmt.Sprintf("the queue asks for %s: %s at %d messages per pod", replicas(asked), text, s.MessagesPerPod)
+	return fmt.Sprintf("the queue asks for %s: %d visible and %d in flight at %d messages per pod", replicas(asked), q.Visible, q.InFlight, s.MessagesPerPod)
 }
 
 // replicas writes a number of replicas for a person.
@@ -104,7 +104,7 @@ func replicas(n int) string {
 	if n == 1 {
 		return "1 replica"
 	}
-	return fmt.Sprintf("%d replicas", n)
+	return strconv.Itoa(n) + " replicas"
 }
 
 // connections writes a number of connections for a person.
@@ -112,5 +112,5 @@ func connections(n int) string {
 	if n == 1 {
 		return "1 connection"
 	}
-	return fmt.Sprintf("%d connections", n)
+	return strconv.Itoa(n) + " connections"
 }

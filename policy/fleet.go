@@ -28,13 +28,17 @@ type fleet struct {
 	// ungated counts pods that came into being without the gate in mode Gate.
 	ungated int
 
-	uses     []use
-	pods     []pod // that may hold connections
-	departed []departed
+	uses []use
+	pods []*pod // that may hold connections
+	// uncounted is whether a pod that was counted before is not among them.
+	uncounted bool
+	departed  []departed
 
-	// By constraint: what one more pod costs, and whether a pod must fit.
-	cost []int
-	fits []bool
+	// By constraint: which uses it counts, what one more pod costs, and whether a pod
+	// must fit.
+	counted [][]int
+	cost    []int
+	fits    []bool
 	// kept[k][n] is what the n pods with the largest grants hold of constraint
 	// k, of those that are not terminating; leaving is what the others hold.
 	kept    [][]int
@@ -68,21 +72,29 @@ type fleet struct {
 // use is a Use with what the server says of it.
 type use struct {
 	Use
+	key      string // what grants call the database: "namespace/name"
 	server   *server
-	database string // on the server, resolved
-	perPod   int    // connections that one more pod is counted as
-	ghosts   int    // where sessions can't be told apart by pod
+	database string         // on the server, resolved
+	login    *metrics.Login // nil while the server was not asked about it
+	perPod   int            // connections that one more pod is counted as
+	ghosts   int            // where sessions can't be told apart by pod
 }
 
 // pod is a pod that may hold connections, with its connections by use.
 type pod struct {
-	metrics.Pod
+	*metrics.Pod // as the reading has it, never changed
+	fleet        *fleet
+	sibling      *pod // the next pod with the same address
+	// remembered is what the last decision knew of it, and known whether it knew
+	// anything; unmoved is whether its grants are those that are remembered.
+	remembered     PodMemory
+	known, unmoved bool
 	// promised is true at the gate: an admission is on its way, ours or an earlier
 	// leader's.
 	promised bool
 	grants   []int
 	observed []int
-	excused  []int
+	excused  []int // nil where none are
 }
 
 // departed is a pod that is gone, with its connections by use.
@@ -100,7 +112,7 @@ const hpaFlight = 5 * time.Second
 const kedaMaxReplicas = 100
 
 // newFleet looks a workload up in the readings.
-func newFleet(now time.Time, w Workload, servers []*server, s Snapshot, m WorkloadMemory) *fleet {
+func newFleet(now time.Time, w Workload, t thought, s Snapshot, m WorkloadMemory) *fleet {
 	f := &fleet{Workload: w, memory: m, epoch: s.Epoch}
 	reading := s.Fleets[w.ID]
 	f.began = reading.Began()
@@ -114,7 +126,15 @@ func newFleet(now time.Time, w Workload, servers []*server, s Snapshot, m Worklo
 	f.memory.Fleet, f.memory.FleetKnown = f.state, f.known
 	f.bounds()
 	for _, u := range w.Databases {
-		f.uses = append(f.uses, f.newUse(u, servers))
+		f.uses = append(f.uses, f.newUse(u, t.serverOf[u.Database]))
+	}
+	f.counted = make([][]int, len(t.constraints))
+	for k, c := range t.constraints {
+		for i, u := range f.uses {
+			if u.server == c.server && c.def.Counts(u.User, u.database) {
+				f.counted[k] = append(f.counted[k], i)
+			}
+		}
 	}
 	if w.Refusal != nil && f.frozen == nil {
 		f.frozen = w.Refusal
@@ -154,14 +174,10 @@ func (f *fleet) bounds() {
 	f.lo = min(f.hi, max(f.MinReplicas, f.state.MinReplicas))
 }
 
-// newUse finds the server that a use is on, and freezes the workload where that
+// newUse looks at the server that a use is on, and freezes the workload where that
 // is unknown or turns its login away.
-func (f *fleet) newUse(u Use, servers []*server) use {
-	out := use{Use: u, perPod: u.ConnectionsPerPod}
-	i := slices.IndexFunc(servers, func(s *server) bool {
-		return slices.ContainsFunc(s.policies, func(p Database) bool { return p.ID == u.Database })
-	})
-	out.server = servers[i]
+func (f *fleet) newUse(u Use, s *server) use {
+	out := use{Use: u, key: u.Database.String(), server: s, perPod: u.ConnectionsPerPod}
 	if why := out.server.unread[u.Database]; why != "" {
 		f.freeze(DatabaseUnknown, fmt.Sprintf("%s: %s", u.Database, why))
 	}
@@ -173,11 +189,12 @@ func (f *fleet) newUse(u Use, servers []*server) use {
 	if out.database == "" {
 		out.database = out.server.data.Name
 	}
-	switch login, ok := out.login(); {
-	case !ok:
+	out.login = s.logins[login{u.User, out.database}]
+	switch {
+	case out.login == nil:
 		f.freeze(DatabaseUnknown, fmt.Sprintf("%s: not yet asked what limits user %q in database %q", u.Database, u.User, out.database))
-	case login.Refused != "":
-		f.freeze(Unauthorized, fmt.Sprintf("%s: %s", u.Database, login.Refused))
+	case out.login.Refused != "":
+		f.freeze(Unauthorized, fmt.Sprintf("%s: %s", u.Database, out.login.Refused))
 	}
 	return out
 }
@@ -189,24 +206,15 @@ func (f *fleet) freeze(reason Reason, sentence string) {
 	}
 }
 
-func (u use) login() (metrics.Login, bool) {
-	i := slices.IndexFunc(u.server.data.Logins, func(l metrics.Login) bool {
-		return l.User == u.User && l.Database == u.database
-	})
-	if i < 0 {
-		return metrics.Login{}, false
-	}
-	return u.server.data.Logins[i], true
-}
-
 // forget drops admissions that did not come true and can't any more: their pods
 // were written to since, which a patch on the version before does not outlive.
 func (f *fleet) forget() {
-	if f.frozen != nil && f.frozen.Reason == ReplicasUnknown {
+	if len(f.memory.Admitted) == 0 || f.frozen != nil && f.frozen.Reason == ReplicasUnknown {
 		return
 	}
 	admitted := maps.Clone(f.memory.Admitted)
-	for _, p := range f.state.Pods {
+	for i := range f.state.Pods {
+		p := &f.state.Pods[i]
 		if a, ok := admitted[p.UID]; ok && p.Gated && p.Version != a.Version {
 			delete(admitted, p.UID)
 		}
@@ -216,7 +224,7 @@ func (f *fleet) forget() {
 
 // fenced reports whether no patch of an earlier leader can let a gated pod through
 // any more: our term was written on it since.
-func (f *fleet) fenced(p metrics.Pod) bool {
+func (f *fleet) fenced(p *metrics.Pod) bool {
 	rest, ours := strings.CutPrefix(p.Epoch, f.epoch)
 	return f.epoch != "" && ours && (rest == "" || rest[0] == '/')
 }
@@ -224,18 +232,33 @@ func (f *fleet) fenced(p metrics.Pod) bool {
 // grant counts what each pod may hold: what was stamped on it or else what its
 // policy declares, but never less than it was counted as before.
 func (f *fleet) grant() {
-	for _, p := range f.state.Pods {
+	pods := make([]pod, len(f.state.Pods))
+	counts := make([]int, 2*len(pods)*len(f.uses))
+	byUse := func() []int {
+		vector := counts[:len(f.uses):len(f.uses)]
+		counts = counts[len(f.uses):]
+		return vector
+	}
+	f.pods = make([]*pod, 0, len(pods))
+	for i := range f.state.Pods {
+		p := &f.state.Pods[i]
 		admitted, issued := f.memory.Admitted[p.UID]
 		if p.Finished || (p.Gated && !issued && f.fenced(p)) {
 			continue
 		}
-		out := pod{Pod: p, promised: p.Gated, grants: make([]int, len(f.uses)), observed: make([]int, len(f.uses)), excused: make([]int, len(f.uses))}
-		for i, u := range f.uses {
-			granted, stamped := p.Grant[u.Database.String()]
+		out := &pods[i]
+		*out = pod{Pod: p, fleet: f, promised: p.Gated, grants: byUse(), observed: byUse()}
+		out.remembered, out.known = f.memory.Pods[p.UID]
+		out.unmoved = out.remembered.Grants != nil && len(out.remembered.Grants) == len(f.uses)
+		for i := range f.uses {
+			u := &f.uses[i]
+			granted, stamped := p.Grant[u.key]
 			if !stamped {
 				granted = u.ConnectionsPerPod
 			}
-			out.grants[i] = max(granted, admitted.Grants[u.Database], f.memory.Pods[p.UID].Grants[u.Database])
+			before, counted := out.remembered.Grants[u.Database]
+			out.grants[i] = max(granted, admitted.Grants[u.Database], before)
+			out.unmoved = out.unmoved && counted && out.grants[i] == before
 		}
 		f.pods = append(f.pods, out)
 	}
@@ -244,21 +267,26 @@ func (f *fleet) grant() {
 // depart notes pods that were counted before and are gone now. Nothing is
 // released by that.
 func (f *fleet) depart(now time.Time) {
-	living := map[string]bool{}
+	living := make(map[string]bool, len(f.state.Pods)) // true where it is counted
 	for _, p := range f.pods {
 		living[p.UID] = true
 	}
-	for _, p := range f.state.Pods {
-		living[p.UID] = living[p.UID] || p.Gated // it never passed, and holds nothing
-	}
-	gone := slices.Clone(f.memory.Departed)
-	for _, uid := range slices.Sorted(maps.Keys(f.memory.Pods)) {
-		if !living[uid] {
-			gone = append(gone, Departed{PodMemory: f.memory.Pods[uid], UID: uid, At: now})
+	for i := range f.state.Pods {
+		if p := &f.state.Pods[i]; p.Gated && !living[p.UID] {
+			living[p.UID] = false // it never passed, and holds nothing
 		}
 	}
-	for _, d := range gone {
-		if living[d.UID] {
+	var gone []Departed
+	for uid, m := range f.memory.Pods {
+		counted, lives := living[uid]
+		f.uncounted = f.uncounted || !counted
+		if !lives {
+			gone = append(gone, Departed{PodMemory: m, UID: uid, At: now})
+		}
+	}
+	slices.SortFunc(gone, func(a, b Departed) int { return strings.Compare(a.UID, b.UID) })
+	for _, d := range slices.Concat(f.memory.Departed, gone) {
+		if _, lives := living[d.UID]; lives {
 			continue // a stale state was shown in between
 		}
 		out := departed{Departed: d, grants: make([]int, len(f.uses)), observed: make([]int, len(f.uses))}
@@ -293,9 +321,11 @@ func (f *fleet) release() {
 
 // raiseGrants lets no pod count as less than it was seen to hold.
 func (f *fleet) raiseGrants() {
-	for i := range f.pods {
+	for _, p := range f.pods {
 		for u := range f.uses {
-			f.pods[i].grants[u] = max(f.pods[i].grants[u], f.pods[i].observed[u])
+			if p.observed[u] > p.grants[u] {
+				p.grants[u], p.unmoved = p.observed[u], false
+			}
 		}
 	}
 }
@@ -304,39 +334,38 @@ func (f *fleet) raiseGrants() {
 // is seen the largest is left out: a container that restarted in mid-query holds
 // two pools for a while, and that one pod's own grant already says so.
 func (f *fleet) observe(now time.Time) {
-	perPod := maps.Clone(f.memory.PerPod)
-	if perPod == nil {
-		perPod = map[metrics.ID]Peak{}
+	if f.memory.PerPod == nil {
+		f.memory.PerPod = map[metrics.ID]Peak{}
 	}
 	for i := range f.uses {
 		u := &f.uses[i]
 		window := u.server.window()
 		if u.server.unknown == "" && u.server.data.Attribution == metrics.ByAddress && !u.server.full {
-			var seen []int
+			most, second := 0, 0
 			for _, p := range f.pods {
-				if p.observed[i] > 0 {
-					seen = append(seen, p.observed[i])
-				}
+				second = max(second, min(most, p.observed[i]))
+				most = max(most, p.observed[i])
 			}
-			slices.Sort(seen)
-			if n := len(seen); n > 0 {
-				perPod[u.Database] = perPod[u.Database].Add(u.server.began, seen[max(0, n-2)], window)
+			if second == 0 {
+				second = most // of only one
+			}
+			before := f.memory.PerPod[u.Database]
+			if peak := before.Add(u.server.began, second, window); second > 0 && !peak.is(before) {
+				f.memory.PerPod = maps.Clone(f.memory.PerPod)
+				f.memory.PerPod[u.Database] = peak
 			}
 		}
-		if most, ok := perPod[u.Database].Max(now, window); ok {
+		if most, ok := f.memory.PerPod[u.Database].Max(now, window); ok {
 			u.perPod = max(u.perPod, most)
 		}
 	}
-	f.memory.PerPod = perPod
 }
 
 // on returns what connections by use amount to on one constraint.
 func (f *fleet) on(c *constraint, byUse []int) int {
 	sum := 0
-	for i, u := range f.uses {
-		if u.server == c.server && c.def.Counts(u.User, u.database) {
-			sum += byUse[i]
-		}
+	for _, i := range f.counted[c.index] {
+		sum += byUse[i]
 	}
 	return sum
 }
@@ -367,22 +396,21 @@ func (f *fleet) measure(now time.Time, all []*constraint) {
 	for k, c := range all {
 		f.cost[k] = f.on(c, perPod)
 		f.fits[k] = f.mustFit(c)
-		var held []int
+		kept := make([]int, 1, len(f.pods)+1)
 		for _, p := range f.pods {
 			if p.Terminating {
 				f.leaving[k] += f.on(c, p.grants)
 			} else {
-				held = append(held, f.on(c, p.grants))
+				kept = append(kept, f.on(c, p.grants))
 			}
 		}
-		slices.SortFunc(held, func(a, b int) int { return b - a })
-		for _, going := range held[f.staying:] {
+		slices.SortFunc(kept[1:], func(a, b int) int { return b - a })
+		for _, going := range kept[1+f.staying:] {
 			f.leaving[k] += going
 		}
-		held = held[:f.staying]
-		f.kept[k] = make([]int, 1, len(held)+1)
-		for _, h := range held {
-			f.kept[k] = append(f.kept[k], f.kept[k][len(f.kept[k])-1]+h)
+		f.kept[k] = kept[:1+f.staying]
+		for n := range f.staying {
+			f.kept[k][n+1] += f.kept[k][n]
 		}
 	}
 	if !f.gates() {
@@ -397,15 +425,12 @@ func (f *fleet) measure(now time.Time, all []*constraint) {
 // mustFit reports whether a pod of this workload has to fit under a constraint:
 // it is refused by it, or takes from what everybody on the server shares.
 func (f *fleet) mustFit(c *constraint) bool {
-	for _, u := range f.uses {
-		if u.server != c.server || !c.def.Counts(u.User, u.database) {
-			continue
-		}
+	for _, i := range f.counted[c.index] {
 		if c.def.User == "" && c.def.Database == "" {
 			return true
 		}
 		// A login that was not asked about yet may be refused by any of them.
-		if login, ok := u.login(); !ok || slices.Contains(login.Constraints, c.Name) {
+		if login := f.uses[i].login; login == nil || slices.Contains(login.Constraints, c.Name) {
 			return true
 		}
 	}
@@ -436,7 +461,8 @@ func (f *fleet) notGated() int {
 		return 0
 	}
 	n := 0
-	for _, p := range f.state.Pods {
+	for i := range f.state.Pods {
+		p := &f.state.Pods[i]
 		if p.Holds() && p.Grant == nil && p.CreatedAt.Sub(f.memory.GatedSince) > gateSkew {
 			n++
 		}

@@ -21,11 +21,16 @@ type server struct {
 	began    time.Time
 	full     bool   // it refused our own login: data is the last good reading
 	starting string // how long others must still be watched, "" once they were
+	// logins are what was asked about who logs in as whom.
+	logins map[login]*metrics.Login
 
 	constraints []*constraint
 	// others and ghosts say how many of each group of data.Sessions are which.
 	others, ghosts []int
 }
+
+// login is a user of one of the server's databases.
+type login struct{ user, database string }
 
 // label names the server by its first policy.
 func (s *server) label() string { return s.policies[0].ID.String() }

@@ -16,28 +16,28 @@ const evictionPatience = 5 * time.Second
 
 // leaves reports whether a pod is on its way out: it is terminating, or was told to
 // go a moment ago.
-func (f *fleet) leaves(now time.Time, p pod) bool {
+func (f *fleet) leaves(now time.Time, p *pod) bool {
 	e, told := f.memory.Evicted[p.UID]
 	return p.Terminating || told && now.Sub(e.At) < evictionPatience
 }
 
 // begun reports whether a pod may hold connections that somebody works with. What
 // has not begun is given up first.
-func (p pod) begun() bool {
+func (p *pod) begun() bool {
 	return p.Started || slices.ContainsFunc(p.observed, func(n int) bool { return n > 0 })
 }
 
 // leavers returns the pods past the gate that could be taken away, the first to go
 // first: what has not begun, what is not ready, the oldest revision, the highest
 // ordinal, the youngest. Whoever was asked before and stayed goes last.
-func (f *fleet) leavers(now time.Time) []pod {
-	var out []pod
+func (f *fleet) leavers(now time.Time) []*pod {
+	var out []*pod
 	for _, p := range f.pods {
 		if !p.promised && !f.leaves(now, p) {
 			out = append(out, p)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b pod) int {
+	slices.SortStableFunc(out, func(a, b *pod) int {
 		return cmp.Or(
 			cmp.Compare(f.memory.Evicted[a.UID].Tries, f.memory.Evicted[b.UID].Tries),
 			falseFirst(a.begun(), b.begun()), falseFirst(a.Ready, b.Ready),
@@ -65,7 +65,7 @@ func (f *fleet) mayEvict() bool {
 }
 
 // evict takes a pod away.
-func (f *fleet) evict(now time.Time, p pod, reason EvictionReason, sentence string) {
+func (f *fleet) evict(now time.Time, p *pod, reason EvictionReason, sentence string) {
 	f.evictions = append(f.evictions, Eviction{
 		UID: p.UID, Name: p.Name, Version: p.Version, Reason: reason, Sentence: sentence,
 		IgnoreDisruptionBudgets: f.Shedding.IgnoreDisruptionBudgets,
@@ -111,12 +111,15 @@ func (f *fleet) reevict(now time.Time, all []*constraint) {
 // overdue takes away the pods that were let through and have not become ready in
 // time, while others wait for their connections.
 func overdue(now time.Time, all []*constraint, fleets []*fleet) {
+	if !slices.ContainsFunc(fleets, func(f *fleet) bool { return f.denied }) {
+		return
+	}
 	for _, f := range fleets {
 		if !f.mayEvict() {
 			continue
 		}
 		for _, p := range f.leavers(now) {
-			m := f.memory.Pods[p.UID]
+			m := p.remembered
 			if p.Grant == nil || p.Ready || !m.ReadySeen.IsZero() || m.PassedSeen.IsZero() || now.Sub(m.PassedSeen) < f.ReadyTimeout {
 				continue
 			}

@@ -30,6 +30,9 @@ func (p Peak) Add(now time.Time, value int, window time.Duration) Peak {
 		out.Since = now // or seen again, after nobody looked for a whole window
 	}
 	at := out.endOfStep(now, window)
+	if n := len(p.Values); n > 0 && out.Since.Equal(p.Since) && p.Values[n-1].At.Equal(at) && p.Values[n-1].Value >= value && now.Sub(p.Values[0].At) <= window {
+		return p // the same step has seen as much, and nothing is forgotten yet
+	}
 	for _, v := range p.Values {
 		if v.Value > value && now.Sub(v.At) <= window && v.At.Before(at) {
 			out.Values = append(out.Values, v)
@@ -41,6 +44,12 @@ func (p Peak) Add(now time.Time, value int, window time.Duration) Peak {
 	}
 	out.Values = append(out.Values, PeakValue{At: at, Value: value})
 	return out
+}
+
+// is reports whether the peak is the very same as another, and not one that was seen
+// more of.
+func (p Peak) is(q Peak) bool {
+	return p.Since.Equal(q.Since) && len(p.Values) == len(q.Values) && (len(p.Values) == 0 || &p.Values[0] == &q.Values[0])
 }
 
 // endOfStep returns the end of the step that now lies in. Steps are counted

@@ -118,6 +118,9 @@ func sheddable(now time.Time, c *constraint, fleets []*fleet) (sheds bool, leavi
 // Pods that have not begun go first. Then those whom the allocation would miss least:
 // what a workload has beyond its share, then the last in the order of shares.
 func shed(now time.Time, all []*constraint, fleets []*fleet) {
+	if !slices.ContainsFunc(all, func(c *constraint) bool { return c.tight }) {
+		return
+	}
 	need := make([]int, len(all))
 	for k, c := range all {
 		if c.tight {
@@ -126,7 +129,7 @@ func shed(now time.Time, all []*constraint, fleets []*fleet) {
 		}
 	}
 	whole := slices.Clone(need)
-	left := make([][]pod, len(fleets)) // who could go, the first first
+	left := make([][]*pod, len(fleets)) // who could go, the first first
 	for i, f := range fleets {
 		if f.Shedding.Enabled && f.mayEvict() {
 			left[i] = f.leavers(now)
@@ -162,7 +165,7 @@ func shed(now time.Time, all []*constraint, fleets []*fleet) {
 }
 
 // eases reports whether a pod holds anything of what has to be given back.
-func (f *fleet) eases(p pod, all []*constraint, need []int) bool {
+func (f *fleet) eases(p *pod, all []*constraint, need []int) bool {
 	for k, c := range all {
 		if need[k] > 0 && f.on(c, p.grants) > 0 {
 			return true
@@ -172,7 +175,7 @@ func (f *fleet) eases(p pod, all []*constraint, need []int) bool {
 }
 
 // last is the place in the allocation of a fleet's n-th pod, which is p.
-func (f *fleet) last(index, n int, p pod) unit {
+func (f *fleet) last(index, n int, p *pod) unit {
 	u, ok := f.unit(index, n)
 	switch {
 	case !p.begun():
@@ -185,7 +188,7 @@ func (f *fleet) last(index, n int, p pod) unit {
 
 // goesBefore reports whether a is given up before b: it comes later in the order in
 // which pods are given.
-func goesBefore(a, b unit) bool { return units{b, a}.Less(0, 1) }
+func goesBefore(a, b unit) bool { return b.before(&a) }
 
 func are(n int) string {
 	if n == 1 {

@@ -29,8 +29,8 @@ func (f *fleet) swap(now time.Time, admissions []Admission) {
 	}
 	waiting := f.waiting()
 	newest := int64(0)
-	for _, p := range f.state.Pods {
-		newest = max(newest, p.Revision)
+	for i := range f.state.Pods {
+		newest = max(newest, f.state.Pods[i].Revision)
 	}
 	still := Standstill{Since: now, Replicas: f.state.SpecReplicas}
 	for _, p := range f.state.Pods {

@@ -107,7 +107,8 @@ func (f *fleet) wanted() bool {
 // gated counts the pods that wait at the gate.
 func (f *fleet) gated() int {
 	n := 0
-	for _, p := range f.state.Pods {
+	for i := range f.state.Pods {
+		p := &f.state.Pods[i]
 		if p.Gated && !p.Finished && !p.Terminating {
 			n++
 		}

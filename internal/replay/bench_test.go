@@ -15,12 +15,8 @@ import (
 	"github.com/keda-headroom/headroom/scaler/recording"
 )
 
-// recordFleets records what a planner decides in some time for so many workloads of
-// one database: every queue's depth changes with every poll, and each fleet gets or
-// loses a pod every five minutes.
-func recordFleets(tb testing.TB, dir string, workloads int, for_ time.Duration) policy.Set {
-	tb.Helper()
-	r := rand.New(rand.NewPCG(1, 1))
+// fleetPolicies are those of so many workloads of one database.
+func fleetPolicies(workloads int) policy.Set {
 	db := metrics.ID{Namespace: "platform", Name: "orders"}
 	set := policy.Set{Databases: []policy.Database{{
 		ID: db, Reserve: intorpercent.Percent(10), OthersWindow: 30 * time.Minute, PollInterval: 2 * time.Second, MaxReadingAge: 10 * time.Second, MaxPriority: 100,
@@ -33,6 +29,16 @@ func recordFleets(tb testing.TB, dir string, workloads int, for_ time.Duration) 
 			ScaleDownStabilization: time.Minute, ReadyTimeout: 10 * time.Minute,
 		})
 	}
+	return set
+}
+
+// recordFleets records what a planner decides in some time for all workloads of a
+// set: every queue's depth changes with every poll, and each fleet gets or loses a pod
+// every five minutes.
+func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration) {
+	tb.Helper()
+	r := rand.New(rand.NewPCG(1, 1))
+	db, workloads := set.Databases[0].ID, len(set.Workloads)
 	group := set.Groups(nil)[0]
 	recorder, err := recording.Open(recording.Options{Dir: dir, MaxBytes: 1 << 30, Queue: 1000})
 	if err != nil {
@@ -90,13 +96,13 @@ func recordFleets(tb testing.TB, dir string, workloads int, for_ time.Duration) 
 	if err := recorder.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	return set
 }
 
 // What a day of 100 workloads takes, from some part of it; the whole with
-// HEADROOM_REPLAY_HOURS=24.
+// HEADROOM_REPLAY_HOURS=24. With HEADROOM_REPLAY_DIR the recording is kept there, and
+// measured again where there is one already.
 func BenchmarkReplayDay(b *testing.B) {
-	part := 20 * time.Minute
+	dir, part := b.TempDir(), 20*time.Minute
 	if text := os.Getenv("HEADROOM_REPLAY_HOURS"); text != "" {
 		var hours float64
 		if _, err := fmt.Sscan(text, &hours); err != nil {
@@ -104,8 +110,13 @@ func BenchmarkReplayDay(b *testing.B) {
 		}
 		part = time.Duration(hours * float64(time.Hour))
 	}
-	dir := b.TempDir()
-	set := recordFleets(b, dir, 100, part)
+	if kept := os.Getenv("HEADROOM_REPLAY_DIR"); kept != "" {
+		dir = kept
+	}
+	set := fleetPolicies(100)
+	if _, err := recording.OpenReader(dir); err != nil {
+		recordFleets(b, dir, set, part)
+	}
 	size := int64(0)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -118,11 +129,13 @@ func BenchmarkReplayDay(b *testing.B) {
 		}
 		size += info.Size()
 	}
-	day := float64(24*time.Hour) / float64(part)
+	day := 0.0
 	for b.Loop() {
-		if _, err := replay.Run(context.Background(), replay.Options{Dir: dir, Policy: set, Step: replay.DefaultStep}); err != nil {
+		report, err := replay.Run(context.Background(), replay.Options{Dir: dir, Policy: set, Step: replay.DefaultStep})
+		if err != nil {
 			b.Fatal(err)
 		}
+		day = (24 * time.Hour).Seconds() / report.To.Sub(report.From).Seconds()
 	}
 	b.ReportMetric(float64(size)*day/(1<<20), "MiB/day")
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)*day, "s-to-replay/day")

@@ -16,7 +16,7 @@ import (
 
 // source is where records come from: a [recording.Reader] is one.
 type source interface {
-	Records(from, to time.Time) iter.Seq2[recording.Record, error]
+	Samples(from, to time.Time, step time.Duration) iter.Seq2[recording.Record, error]
 }
 
 // stretch is a part of a recording that is read by itself.
@@ -64,65 +64,65 @@ func stretches(dir string, from, to time.Time) []stretch {
 	return append(out, stretch{begin, to})
 }
 
-// batch is what was read of a stretch.
-type batch struct {
-	records []recording.Record
-	damage  []string
-	err     error
+// piece is a record, or what was wrong with some: damage is passed over, err is the
+// last.
+type piece struct {
+	record recording.Record
+	damage *recording.DamageError
+	err    error
 }
+
+// unheard is how many pieces of a stretch are read before anybody listens.
+const unheard = 16
 
 // read gives the records of a recording in order, of each group one in every step.
 // Stretches are read side by side, a few ahead of whoever listens.
-func read(ctx context.Context, s source, parts []stretch, step time.Duration) iter.Seq[batch] {
-	return func(yield func(batch) bool) {
+func read(ctx context.Context, s source, parts []stretch, step time.Duration) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		ahead := max(2, runtime.GOMAXPROCS(0))
-		results := make([]chan batch, len(parts))
-		for i := range results {
-			results[i] = make(chan batch, 1)
-		}
+		pieces := make([]chan piece, len(parts))
 		start := func(i int) {
 			if i < len(parts) {
-				go func() { results[i] <- parts[i].read(ctx, s, step) }()
+				pieces[i] = make(chan piece, unheard)
+				go parts[i].read(ctx, s, step, pieces[i])
 			}
 		}
-		for i := range min(ahead, len(parts)) {
+		ahead := max(2, runtime.GOMAXPROCS(0))
+		for i := range ahead {
 			start(i)
 		}
 		for i := range parts {
-			b := <-results[i]
-			start(i + ahead)
-			if !yield(b) {
+			for p := range pieces[i] {
+				if !yield(p) {
+					return
+				}
+			}
+			if ctx.Err() != nil {
+				yield(piece{err: ctx.Err()})
 				return
 			}
+			start(i + ahead)
 		}
 	}
 }
 
-func (p stretch) read(ctx context.Context, s source, step time.Duration) (b batch) {
-	last := map[string]time.Time{}
-	for r, err := range s.Records(p.from, p.to) {
-		var damage *recording.DamageError
+// read sends what is in the stretch until nobody listens, and closes out.
+func (p stretch) read(ctx context.Context, s source, step time.Duration, out chan<- piece) {
+	defer close(out)
+	for r, err := range s.Samples(p.from, p.to, step) {
+		next := piece{record: r}
 		switch {
-		case ctx.Err() != nil:
-			b.err = ctx.Err()
-			return b
-		case errors.As(err, &damage):
-			b.damage = append(b.damage, damage.Error())
-			continue
+		case errors.As(err, &next.damage):
 		case errors.Is(err, fs.ErrNotExist):
 			continue // the oldest made room
 		case err != nil:
-			b.err = err
-			return b
+			next.err = err
 		}
-		name := r.Group.Name()
-		if at, seen := last[name]; seen && r.At.Sub(at) < step {
-			continue
+		select {
+		case out <- next:
+		case <-ctx.Done():
+			return
 		}
-		last[name] = r.At
-		b.records = append(b.records, r.Clone())
 	}
-	return b
 }

@@ -36,13 +36,14 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return Report{}, err
 	}
 	p := newPlayer(o)
-	for b := range read(ctx, reader, stretches(o.Dir, o.From, o.To), o.Step) {
-		if b.err != nil {
-			return Report{}, b.err
-		}
-		p.report.Damage = append(p.report.Damage, b.damage...)
-		for _, r := range b.records {
-			p.play(r)
+	for next := range read(ctx, reader, stretches(o.Dir, o.From, o.To), o.Step) {
+		switch {
+		case next.err != nil:
+			return Report{}, next.err
+		case next.damage != nil:
+			p.report.Damage = append(p.report.Damage, next.damage.Error())
+		default:
+			p.play(next.record)
 		}
 	}
 	if p.report.Decisions == 0 {
@@ -56,10 +57,10 @@ type player struct {
 	options Options
 	report  Report
 
-	groups               map[metrics.ID]int // of the new policy, by workload
-	all                  []policy.Group
-	snapshot             policy.Snapshot // what is known of everything
-	ledger               policy.Ledger
+	all                  []policy.Group      // of the new policy
+	ledgers              []policy.Ledger     // theirs
+	groups, groupsOf     map[metrics.ID]int  // which group has a workload, and a database
+	snapshot             policy.Snapshot     // what is known of everything
 	databases, workloads map[metrics.ID]bool // whose ledger has begun
 
 	standing map[metrics.ID]*standing // decisions in force, by workload
@@ -80,8 +81,7 @@ type standing struct {
 
 func newPlayer(o Options) *player {
 	p := &player{
-		options: o, groups: map[metrics.ID]int{}, all: o.Policy.Groups(nil), databases: map[metrics.ID]bool{}, workloads: map[metrics.ID]bool{},
-		ledger: policy.Ledger{Databases: map[metrics.ID]policy.DatabaseMemory{}, Workloads: map[metrics.ID]policy.WorkloadMemory{}},
+		options: o, all: o.Policy.Groups(nil), groups: map[metrics.ID]int{}, groupsOf: map[metrics.ID]int{}, databases: map[metrics.ID]bool{}, workloads: map[metrics.ID]bool{},
 		snapshot: policy.Snapshot{
 			Databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{},
 			Points: map[metrics.ID]metrics.Reading[metrics.Points]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{},
@@ -89,6 +89,10 @@ func newPlayer(o Options) *player {
 		standing: map[metrics.ID]*standing{}, books: map[metrics.ID]*Workload{}, servers: map[metrics.ID]*Database{}, recorded: map[metrics.ID]bool{},
 	}
 	for i, g := range p.all {
+		p.ledgers = append(p.ledgers, policy.Ledger{Databases: map[metrics.ID]policy.DatabaseMemory{}, Workloads: map[metrics.ID]policy.WorkloadMemory{}})
+		for _, d := range g.Databases {
+			p.groupsOf[d.ID] = i
+		}
 		for _, w := range g.Workloads {
 			p.groups[w.ID] = i
 		}
@@ -114,7 +118,7 @@ func (p *player) play(r recording.Record) {
 	}
 	p.report.To = r.At
 	for _, i := range touched {
-		p.decide(r, p.all[i])
+		p.decide(r, i)
 	}
 }
 
@@ -126,22 +130,21 @@ func (p *player) learn(r recording.Record) {
 	maps.Copy(p.snapshot.Fleets, r.Snapshot.Fleets)
 	p.snapshot.Epoch = cmp.Or(r.Snapshot.Epoch, p.snapshot.Epoch)
 	for id, m := range r.Ledger.Databases {
-		if !p.databases[id] {
-			p.ledger.Databases[id], p.databases[id] = m, true
+		if i, governed := p.groupsOf[id]; governed && !p.databases[id] {
+			p.ledgers[i].Databases[id], p.databases[id] = m, true
 		}
 	}
 	for id, m := range r.Ledger.Workloads {
-		if !p.workloads[id] {
-			p.ledger.Workloads[id], p.workloads[id] = m, true
+		if i, governed := p.groups[id]; governed && !p.workloads[id] {
+			p.ledgers[i].Workloads[id], p.workloads[id] = m, true
 		}
 	}
 }
 
-func (p *player) decide(r recording.Record, g policy.Group) {
-	plan, next := policy.Decide(r.At, g, p.snapshot, p.ledger.For(g))
+func (p *player) decide(r recording.Record, group int) {
+	plan, next := policy.Decide(r.At, p.all[group], p.snapshot, p.ledgers[group])
 	p.report.Decisions++
-	maps.Copy(p.ledger.Databases, next.Databases)
-	maps.Copy(p.ledger.Workloads, next.Workloads)
+	p.ledgers[group] = next
 	for _, w := range plan.Workloads {
 		told, was := r.Outcomes[w.ID]
 		if !was {
@@ -155,10 +158,16 @@ func (p *player) decide(r recording.Record, g policy.Group) {
 
 // stand notes what is in force for a workload from now on.
 func (p *player) stand(r recording.Record, w policy.WorkloadPlan, told recording.Outcome) {
-	s := &standing{
-		since: r.At, recorded: told.Target, replay: w.Target, recordedReason: string(told.Reason), replayReason: string(w.Reason),
-		recordedPromise: map[metrics.ID]int{}, replayPromise: map[metrics.ID]int{},
+	s := p.standing[w.ID]
+	if s == nil {
+		s = &standing{recordedPromise: map[metrics.ID]int{}, replayPromise: map[metrics.ID]int{}}
+		p.standing[w.ID] = s
 	}
+	s.since = r.At
+	s.recorded, s.recordedReason = told.Target, string(told.Reason)
+	s.replay, s.replayReason = w.Target, string(w.Reason)
+	clear(s.recordedPromise)
+	clear(s.replayPromise)
 	if was, ok := r.Group.Workload(w.ID); ok {
 		for _, u := range was.Databases {
 			s.recordedPromise[u.Database] = told.Target * u.ConnectionsPerPod
@@ -167,13 +176,14 @@ func (p *player) stand(r recording.Record, w policy.WorkloadPlan, told recording
 	for _, u := range w.Uses {
 		s.replayPromise[u.Database] = w.Target * u.PerPod
 	}
-	p.standing[w.ID] = s
 	b := p.book(w.ID)
-	d := &Difference{At: r.At, Recorded: s.recorded, Replayed: s.replay, RecordedReason: s.recordedReason, ReplayedReason: s.replayReason, Sentence: w.Sentence}
+	difference := func() *Difference {
+		return &Difference{At: r.At, Recorded: s.recorded, Replayed: s.replay, RecordedReason: s.recordedReason, ReplayedReason: s.replayReason, Sentence: w.Sentence}
+	}
 	if by := s.replay - s.recorded; by > 0 && (b.MostAdded == nil || by > b.MostAdded.Replayed-b.MostAdded.Recorded) {
-		b.MostAdded = d
+		b.MostAdded = difference()
 	} else if by < 0 && (b.MostRemoved == nil || by < b.MostRemoved.Replayed-b.MostRemoved.Recorded) {
-		b.MostRemoved = d
+		b.MostRemoved = difference()
 	}
 }
 

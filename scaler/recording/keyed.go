@@ -73,6 +73,11 @@ func writeMap[V, T any](w *delta.Writer, codec delta.Codec[T], open func(V) T, o
 
 // readMap changes a map, in place, as writeMap's output says.
 func readMap[V, T any](r *delta.Reader, codec delta.Codec[T], open func(V) T, close func(T) V, m *map[metrics.ID]V) {
+	readMapBut(r, codec, open, close, m, nil)
+}
+
+// readMapBut is readMap for all keys but those in passed, whose values it passes over.
+func readMapBut[V, T any](r *delta.Reader, codec delta.Codec[T], open func(V) T, close func(T) V, m *map[metrics.ID]V, passed map[metrics.ID]bool) {
 	count, ok := r.Count()
 	if !ok {
 		*m = nil
@@ -81,6 +86,7 @@ func readMap[V, T any](r *delta.Reader, codec delta.Codec[T], open func(V) T, cl
 	if *m == nil {
 		*m = map[metrics.ID]V{}
 	}
+	var value T
 	for range count {
 		text, removed := r.Key()
 		if r.Err() != nil {
@@ -95,7 +101,11 @@ func readMap[V, T any](r *delta.Reader, codec delta.Codec[T], open func(V) T, cl
 			delete(*m, id)
 			continue
 		}
-		value := open((*m)[id])
+		if passed[id] {
+			codec.Skip(r)
+			continue
+		}
+		value = open((*m)[id])
 		codec.Read(r, &value)
 		(*m)[id] = close(value)
 	}

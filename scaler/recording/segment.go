@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler/recording/delta"
 )
@@ -135,11 +136,39 @@ type decoder struct {
 	codecs  codecs
 	program string
 	r       delta.Reader
-	groups  []*Record
+	groups  []*decoded
 	last    time.Time
 	// until is where to end, before the first record made later; the zero time
 	// goes on to the end.
 	until time.Time
+}
+
+// decoded is the last record of a group, which the next one changes.
+type decoded struct {
+	Record
+	reader *delta.Reader
+	// given are the databases and workloads whose memory somebody has who asked for no
+	// more than its first: what changes about it is passed over.
+	given struct{ databases, workloads map[metrics.ID]bool }
+}
+
+// sample returns the record as it stays when the next one is read. Its ledger has what no sample before it had.
+func (d *decoded) sample() Record {
+	out := d.Record
+	out.Ledger = policy.Ledger{}
+	out = out.Clone()
+	out.Ledger, d.Ledger = d.Ledger, policy.Ledger{}
+	d.reader.Reuse()
+	if d.given.databases == nil {
+		d.given.databases, d.given.workloads = map[metrics.ID]bool{}, map[metrics.ID]bool{}
+	}
+	for id := range out.Ledger.Databases {
+		d.given.databases[id] = true
+	}
+	for id := range out.Ledger.Workloads {
+		d.given.workloads[id] = true
+	}
+	return out
 }
 
 func newDecoder(in io.Reader) (*decoder, error) {
@@ -164,7 +193,7 @@ func newDecoder(in io.Reader) (*decoder, error) {
 
 // next returns the next record, which stays the decoder's: the next record of
 // the group changes it. It returns io.EOF at the end.
-func (d *decoder) next() (*Record, error) {
+func (d *decoder) next() (*decoded, error) {
 	for {
 		offset := d.frames.offset
 		kind, payload, err := d.frames.next()
@@ -186,10 +215,10 @@ func (d *decoder) next() (*Record, error) {
 	}
 }
 
-func (d *decoder) decode(payload []byte) (*Record, error) {
+func (d *decoder) decode(payload []byte) (*decoded, error) {
 	h := head{in: payload}
 	ref := h.uvarint()
-	var record *Record
+	var record *decoded
 	switch {
 	case ref > uint64(len(d.groups)):
 		return nil, fmt.Errorf("expected one of %d groups, found a reference to group %d", len(d.groups), ref)
@@ -197,7 +226,7 @@ func (d *decoder) decode(payload []byte) (*Record, error) {
 		record = d.groups[ref-1]
 	default:
 		h.skip(h.uvarint()) // the name follows from the policy
-		record = &Record{Program: d.program}
+		record = &decoded{Record: Record{Program: d.program}, reader: &d.r}
 	}
 	since := h.varint()
 	dropped := h.uvarint()
@@ -222,8 +251,8 @@ func (d *decoder) decode(payload []byte) (*Record, error) {
 	readMap(r, d.codecs.databases, opened, closed, &record.Snapshot.Databases)
 	readMap(r, d.codecs.queues, opened, closed, &record.Snapshot.Queues)
 	readMap(r, d.codecs.fleets, opened, closed, &record.Snapshot.Fleets)
-	readMap(r, d.codecs.rDatabase, same, same, &record.Ledger.Databases)
-	readMap(r, d.codecs.rWorkload, same, same, &record.Ledger.Workloads)
+	readMapBut(r, d.codecs.rDatabase, same, same, &record.Ledger.Databases, record.given.databases)
+	readMapBut(r, d.codecs.rWorkload, same, same, &record.Ledger.Workloads, record.given.workloads)
 	readMap(r, d.codecs.outcomes, same, same, &record.Outcomes)
 	if d.codecs.extended {
 		readPoints(r, d.codecs.points, &record.Snapshot.Points)
@@ -233,7 +262,7 @@ func (d *decoder) decode(payload []byte) (*Record, error) {
 		err = whole(record.Group)
 	}
 	if err != nil {
-		*record = Record{} // half of a record is none
+		record.Record = Record{} // half of a record is none
 		return nil, err
 	}
 	record.At, record.Dropped, record.Checksum, d.last = at, dropped, checksum, at

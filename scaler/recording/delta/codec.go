@@ -40,6 +40,9 @@ func (c Codec[T]) Read(r *Reader, value *T) {
 	c.node.read(r, reflect.ValueOf(value).Elem())
 }
 
+// Skip passes over what leads to the new value.
+func (c Codec[T]) Skip(r *Reader) { c.node.skip(r) }
+
 // node is one type in a schema together with the Go type that stands for it.
 type node interface {
 	equal(a, b reflect.Value) bool

@@ -174,13 +174,8 @@ func (n sliceNode) read(r *Reader, into reflect.Value) {
 		r.fail("expected at most %d elements to be kept, found %d", old, head+tail)
 		return
 	}
-	out := reflect.MakeSlice(into.Type(), length, length)
-	reflect.Copy(out.Slice(0, head), into.Slice(0, head))
-	reflect.Copy(out.Slice(length-tail, length), into.Slice(old-tail, old))
+	out := r.resized(into, length, tail)
 	for i := head; i < length-tail && r.err == nil; i++ {
-		if i < old-tail {
-			out.Index(i).Set(into.Index(i))
-		}
 		n.elem.read(r, out.Index(i))
 	}
 	into.Set(out)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"reflect"
+	"time"
 )
 
 var leafNodes = map[string]node{
@@ -95,7 +96,7 @@ func (stringNode) write(w *Writer, old, new reflect.Value) {
 }
 
 func (stringNode) read(r *Reader, into reflect.Value) { into.SetString(r.Text()) }
-func (stringNode) skip(r *Reader)                     { r.Text() }
+func (stringNode) skip(r *Reader)                     { r.skipText() }
 
 // jsonNode is for types that keep their fields to themselves.
 type jsonNode struct{}
@@ -129,7 +130,7 @@ func (jsonNode) read(r *Reader, into reflect.Value) {
 	into.Set(value.Elem())
 }
 
-func (jsonNode) skip(r *Reader) { r.Text() }
+func (jsonNode) skip(r *Reader) { r.skipText() }
 
 type timeNode struct{}
 
@@ -144,5 +145,5 @@ func (timeNode) write(w *Writer, old, new reflect.Value) {
 	w.Time(after)
 }
 
-func (timeNode) read(r *Reader, into reflect.Value) { into.Set(reflect.ValueOf(r.Time())) }
+func (timeNode) read(r *Reader, into reflect.Value) { *into.Addr().Interface().(*time.Time) = r.Time() }
 func (timeNode) skip(r *Reader)                     { r.Time() }

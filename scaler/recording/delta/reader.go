@@ -3,6 +3,7 @@ package delta
 import (
 	"encoding/binary"
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -16,6 +17,47 @@ type Reader struct {
 	at    time.Time
 	times []time.Time
 	err   error
+	// made are the slices that may be changed, by where they begin, with the whole of
+	// their memory; nil where none may.
+	made map[uintptr]reflect.Value
+}
+
+// Reuse lets the reader change slices that it makes from now on instead of making new
+// ones: copies of a value are good until the next record then. Those that were taken
+// before Reuse was called, for the first time or again, stay what they are.
+func (r *Reader) Reuse() {
+	if r.made == nil {
+		r.made = map[uintptr]reflect.Value{}
+	}
+	clear(r.made)
+}
+
+// resized returns a slice of another length whose elements may be changed: its last
+// elements are the last of the old one, tail of them, and those before are what the old
+// one has at the same distance from its start, or zeros.
+func (r *Reader) resized(old reflect.Value, length, tail int) reflect.Value {
+	oldTail, newTail := old.Len()-tail, length-tail
+	whole, reused := r.made[old.Pointer()]
+	if reused = reused && whole.Len() >= length; !reused {
+		room := length
+		if r.made != nil && old.Len() > 0 {
+			room += length / 8 // it will grow again
+		}
+		whole = reflect.MakeSlice(old.Type(), room, room)
+		reflect.Copy(whole.Slice(0, min(oldTail, newTail)), old)
+	}
+	from := old
+	if reused {
+		from = whole
+	}
+	reflect.Copy(whole.Slice(newTail, length), from.Slice(oldTail, old.Len()))
+	if reused && newTail > oldTail {
+		whole.Slice(oldTail, newTail).Clear()
+	}
+	if r.made != nil && length > 0 {
+		r.made[whole.Pointer()] = whole
+	}
+	return whole.Slice3(0, length, length)
 }
 
 // Begin starts a record that was made at this time.
@@ -68,6 +110,16 @@ func (r *Reader) Text() string {
 	text := string(r.in[r.pos : r.pos+int(n)])
 	r.pos += int(n)
 	return text
+}
+
+// skipText passes over what Text reads.
+func (r *Reader) skipText() {
+	n := r.Uint()
+	if n > uint64(len(r.in)-r.pos) {
+		r.fail("expected a text of %d bytes, found %d", n, len(r.in)-r.pos)
+		return
+	}
+	r.pos += int(n)
 }
 
 // Key reads a key, and whether what it stands for is removed.
