@@ -267,7 +267,7 @@ func TestFlowIsKept(t *testing.T) {
 // TestWhatIsBelievedCanBeDecidedBy: whatever stands where a flow was kept, it is either
 // not believed or decided by, in numbers.
 func TestWhatIsBelievedCanBeDecidedBy(t *testing.T) {
-	number := rapid.Float64Range(0, 120)
+	number := rapid.Float64Range(0.001, 120)
 	odd := rapid.SampledFrom([]float64{0, 1e-300, 0.001, 60, 86400, flowMost, math.MaxFloat64, -1})
 	believed := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -326,7 +326,7 @@ func TestWhatIsBelievedCanBeDecidedBy(t *testing.T) {
 			}
 		}
 	})
-	if believed < 5 {
+	if believed < 10 {
 		t.Errorf("%d were believed, which proves little", believed)
 	}
 }
