@@ -85,7 +85,11 @@ func (f *fleet) ask(now time.Time, reading metrics.Reading[metrics.Queue], point
 // asks is how many replicas the messages of the queue ask for, and why.
 func (f *fleet) asks(now time.Time, q metrics.Queue, began time.Time, points metrics.Reading[metrics.Points]) (int, Step) {
 	if f.SQS.MaxMessageAge > 0 {
-		return f.pursue(now, q, began, points)
+		asked, step := f.pursue(now, q, began, points)
+		if problem := points.Problem(); problem != "" {
+			step.Sentence += "; CloudWatch tells nothing now: " + problem
+		}
+		return asked, step
 	}
 	f.memory.Flow = Flow{}
 	asked := backlog(q, *f.SQS)

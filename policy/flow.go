@@ -48,6 +48,9 @@ type Flow struct {
 	Startups []float64 `json:"startups,omitempty"`
 	// Asks are what the objective asked for lately: pods that may be on their way.
 	Asks []Ask `json:"asks,omitempty"`
+	// Resumed says that the flow was kept over a restart: nobody watched from At to the
+	// next reading.
+	Resumed bool `json:"resumed,omitempty"`
 }
 
 // Interval is a stretch of time in which Messages came and Done were done, both
@@ -67,8 +70,11 @@ type FlowMinute struct {
 	Start time.Time `json:"start"`
 	// Left is how many messages there were at Start.
 	Left float64 `json:"left"`
-	// Covered is how many seconds of the minute lie between readings.
-	Covered float64 `json:"covered"`
+	// Covered is how many seconds of the minute lie between readings, and Unwatched how
+	// many between the last reading before a restart and the first after it. What came in
+	// those can be told later; nothing else can be learned of them.
+	Covered   float64 `json:"covered"`
+	Unwatched float64 `json:"unwatched,omitempty"`
 	// Flight is the time that messages were in flight, Pods the time that pods were
 	// ready, both in seconds, summed.
 	Flight float64 `json:"flight,omitempty"`
@@ -129,24 +135,31 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 		f.EmptyAt = began
 	}
 	since := began.Sub(f.At)
-	if f.At.IsZero() || since > flowGap {
+	if f.At.IsZero() || since > flowGap || f.Resumed && since > flowKeptGap {
 		f.Came, f.Minutes, f.Assumed = nil, nil, false
-		f.At, f.Queue = began, q
+		f.At, f.Queue, f.Resumed = began, q, false
 		return f
 	}
 	seconds := since.Seconds()
 	flight := (inFlight(f.Queue) + inFlight(q)) / 2 * seconds
 	grown := depth(q) - depth(f.Queue)
-	f.Falls = f.fell(-grown, flight, seconds)
+	if f.Resumed {
+		f.Falls = f.fell(0, 0, seconds)
+	} else {
+		f.Falls = f.fell(-grown, flight, seconds)
+	}
 	unsure := math.Pow((inFlight(q)-inFlight(f.Queue))*seconds/2, 2) / 3 // of something between the two, all alike
 	came, seen, doubt := f.came(grown, flight, unsure, seconds, perMessage, f.Queue.Visible <= 0 || q.Visible <= 0)
 	done := came - grown
 	f.Came, f.Minutes = slices.Clone(f.Came), slices.Clone(f.Minutes)
 	f.divide(q, began, func(share float64) (Interval, FlowMinute) {
+		if f.Resumed {
+			return Interval{Seconds: seconds * share, Messages: came * share, Done: done * share}, FlowMinute{Unwatched: seconds * share}
+		}
 		return Interval{Seconds: seconds * share, Messages: came * share, Done: done * share, Seen: seen * share, Unsure: doubt * share},
 			FlowMinute{Covered: seconds * share, Flight: flight * share, Unsure: unsure * share, Pods: float64(pods) * seconds * share}
 	})
-	f.At, f.Queue = began, q
+	f.At, f.Queue, f.Resumed = began, q, false
 	f.thin()
 	return f
 }
@@ -213,6 +226,7 @@ func (f *Flow) divide(q metrics.Queue, began time.Time, part func(share float64)
 		}
 		last := &f.Minutes[len(f.Minutes)-1]
 		last.Covered += m.Covered
+		last.Unwatched += m.Unwatched
 		last.Flight += m.Flight
 		last.Unsure += m.Unsure
 		last.Pods += m.Pods
@@ -311,7 +325,7 @@ func (f Flow) learn(points metrics.Points, fifo bool, concurrency int) Flow {
 	for i := range f.Minutes {
 		m := &f.Minutes[i]
 		p, ok := minuteOf(points, m.Start)
-		if !ok || m.Covered < 0.9*flowMinute.Seconds() {
+		if !ok || m.Covered+m.Unwatched < 0.9*flowMinute.Seconds() {
 			continue
 		}
 		left := depth(f.Queue)
@@ -323,7 +337,7 @@ func (f Flow) learn(points metrics.Points, fifo bool, concurrency int) Flow {
 			continue
 		}
 		f.correct(m.Start, came)
-		if m.Used {
+		if m.Used || m.Unwatched > 0 {
 			continue
 		}
 		m.Used = true

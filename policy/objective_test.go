@@ -25,6 +25,7 @@ type plant struct {
 	rate      float64 // messages that a ready pod does in a second
 	comes     func(second int) float64
 	published bool
+	away      bool // nobody reads or decides
 
 	second  int
 	coming  float64 // fractions of messages
@@ -86,6 +87,9 @@ func (p *plant) pass(seconds int) {
 			sent, deleted, oldest := p.sent, p.deleted, p.oldest
 			p.minutes = append(p.minutes, metrics.Minute{Start: p.now().Add(-time.Minute), Sent: &sent, Deleted: &deleted, OldestAge: &oldest})
 			p.sent, p.deleted, p.oldest = 0, 0, math.Floor(p.age())
+		}
+		if p.away {
+			continue
 		}
 		if p.second%5 == 0 {
 			p.queue = metrics.Known(p.depth(), p.now())

@@ -44,6 +44,12 @@ func (s *site) send(url string, messages int) {
 	}
 }
 
+// sendOne puts a message into a queue.
+func (s *site) sendOne(ctx context.Context, url, body string) error {
+	_, err := s.queues.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &body})
+	return err
+}
+
 // purge empties a queue.
 func (s *site) purge(url string) {
 	s.t.Helper()

@@ -8,6 +8,13 @@
 // for a person with kubectl while the server is down, the last plan in short. It
 // never holds a DSN, and no comments of a policy.
 //
+// Under a key of its own it holds what was learned of the queues of workloads with an
+// objective: how fast pods work and start, and when the latest messages came. That is
+// up to 5 KiB for each, and where there are too many, 1 KiB without the messages. It
+// promises nothing: where it is missing, or can't be read, messages per pod decide
+// until it is learned again, and nothing else is the worse for it. A version of
+// Headroom that doesn't know the key leaves it out.
+//
 // A database without such an object, or with one that can't be read, is one that
 // was never watched: for one window of others nothing is promised beyond what is
 // there (reason Starting), in every mode.

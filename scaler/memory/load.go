@@ -36,6 +36,7 @@ func (s *Store) Load(ctx context.Context) (Loaded, error) {
 		return Loaded{}, fmt.Errorf("read what was remembered, in ConfigMaps of namespace %s with the label %s: %w", s.options.Installation.Namespace, Label, err)
 	}
 	var records []record
+	now := time.Now()
 	for i := range list.Items {
 		m := &list.Items[i]
 		r, err := read(m)
@@ -48,10 +49,16 @@ func (s *Store) Load(ctx context.Context) (Loaded, error) {
 			s.options.Log.Warn("a memory object was written by another installation, and is taken over: was the cluster restored, or the object copied?",
 				"configmap", m.Namespace+"/"+m.Name, "by", r.Installation.String())
 		}
+		q, err := readQueues(m)
+		if err != nil {
+			s.options.Log.Warn("what was learned of queues can't be understood: it is learned anew",
+				"configmap", m.Namespace+"/"+m.Name, "problem", err.Error())
+		}
+		r.queues = q
 		records = append(records, r)
-		s.written[r.Database] = written{record: r, plan: m.Data[planKey]}
+		s.written[r.Database] = written{record: r, queues: q, plan: m.Data[planKey]}
 	}
-	return merge(records), nil
+	return merge(records, now), nil
 }
 
 // identify finds out which cluster this is, where that was not given.
@@ -91,9 +98,9 @@ func read(m *corev1.ConfigMap) (record, error) {
 	return r, nil
 }
 
-// merge makes one ledger of all records. Of several versions of one policy the
-// one that was written last is right.
-func merge(records []record) Loaded {
+// merge makes one ledger of all records, for who goes on at now. Of several versions
+// of one policy, or of one queue's past, the one that was written last is right.
+func merge(records []record, now time.Time) Loaded {
 	slices.SortFunc(records, func(a, b record) int { return a.Written.Compare(b.Written) })
 	out := Loaded{Ledger: policy.Ledger{Databases: map[metrics.ID]policy.DatabaseMemory{}, Workloads: map[metrics.ID]policy.WorkloadMemory{}}}
 	type address struct{ origin, key string }
@@ -111,6 +118,9 @@ func merge(records []record) Loaded {
 			}
 			if latest(w.Told).After(latest(m.Told)) {
 				m.Told = w.Told
+			}
+			if f, ok := r.queues[id]; ok {
+				m.Flow = f.Resume(now)
 			}
 			out.Ledger.Workloads[id] = m
 		}

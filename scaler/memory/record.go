@@ -49,6 +49,8 @@ type record struct {
 	Others    map[string]policy.Peak  `json:"others,omitempty"`
 	Workloads map[metrics.ID]workload `json:"workloads,omitempty"`
 	Policies  []keptPolicy            `json:"policies,omitempty"`
+
+	queues queues // written beside it
 }
 
 // workload is what is remembered of a workload on the database.

@@ -59,7 +59,7 @@ func (s *Store) write(ctx context.Context, state *scaler.State, everything bool)
 		}
 		next.at = now // also where it fails: the API server is not asked more often
 		if s.attempt(ctx, func(ctx context.Context) (err error) {
-			next.left, err = s.save(ctx, next.record, next.plan)
+			next.left, err = s.save(ctx, next)
 			return err
 		}) {
 			if next.left != "" && next.left != before.left {
@@ -84,10 +84,18 @@ func (s *Store) write(ctx context.Context, state *scaler.State, everything bool)
 // same reports whether two versions of an object say the same, whenever they were
 // written.
 func (w written) same(other written) bool {
+	if w.plan != other.plan {
+		return false
+	}
 	w.record.Written = other.record.Written
 	a, _, err := encode(w.record)
 	b, _, otherErr := encode(other.record)
-	return w.plan == other.plan && err == nil && otherErr == nil && bytes.Equal(a, b)
+	if err != nil || otherErr != nil || !bytes.Equal(a, b) {
+		return false
+	}
+	a, _, err = encodeQueues(w.queues)
+	b, _, otherErr = encodeQueues(other.queues)
+	return err == nil && otherErr == nil && bytes.Equal(a, b)
 }
 
 // attempt does something with the API server in bounded time. A problem is

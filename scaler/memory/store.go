@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,8 +23,9 @@ const Label = "keda-headroom.github.io/memory"
 
 // Keys of an object's data.
 const (
-	dataKey = "memory.json"
-	planKey = "plan"
+	dataKey   = "memory.json"
+	queuesKey = "queues.json"
+	planKey   = "plan"
 )
 
 // Defaults of [Options].
@@ -70,6 +72,7 @@ type Store struct {
 // written is what an object was last made to say.
 type written struct {
 	record record
+	queues queues
 	plan   string
 	at     time.Time
 	left   string
@@ -103,11 +106,17 @@ func (s *Store) Keep(kept []policies.Describing) {
 }
 
 // save writes an object, over whatever is there.
-func (s *Store) save(ctx context.Context, r record, plan string) (left string, err error) {
+func (s *Store) save(ctx context.Context, w written) (left string, err error) {
+	r := w.record
 	data, left, err := encode(r)
 	if err != nil {
 		return "", err
 	}
+	learned, leftOfQueues, err := encodeQueues(w.queues)
+	if err != nil {
+		return "", err
+	}
+	left = cmp.Or(left, leftOfQueues)
 	maps := s.options.Client.CoreV1().ConfigMaps(s.options.Installation.Namespace)
 	object := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
@@ -117,7 +126,10 @@ func (s *Store) save(ctx context.Context, r record, plan string) (left string, e
 				"keda-headroom.github.io/database": r.Database.String(),
 			},
 		},
-		Data: map[string]string{dataKey: string(data), planKey: plan},
+		Data: map[string]string{dataKey: string(data), planKey: w.plan},
+	}
+	if len(learned) > 0 {
+		object.Data[queuesKey] = string(learned)
 	}
 	// Without a resourceVersion: the object is ours alone, and what we know is newer.
 	_, err = maps.Update(ctx, object, metav1.UpdateOptions{})
@@ -186,7 +198,7 @@ func (s *Store) current(state *scaler.State) map[metrics.ID]written {
 				}
 				r.Policies = append(r.Policies, p)
 			}
-			out[database.ID] = written{record: r, plan: inShort(d.Plan, database.ID)}
+			out[database.ID] = written{record: r, queues: queuesOf(d, database.ID), plan: inShort(d.Plan, database.ID)}
 		}
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,11 @@ func (r readings) Snapshot(policy.Group) policy.Snapshot {
 // plan returns the state after one plan from a ledger.
 func plan(t *testing.T, mode policy.Mode, from readings, ledger policy.Ledger) *scaler.State {
 	t.Helper()
+	return planOf(t, set(mode), from, ledger)
+}
+
+func planOf(t *testing.T, of policy.Set, from readings, ledger policy.Ledger) *scaler.State {
+	t.Helper()
 	p := scaler.NewPlanner(scaler.PlannerOptions{
 		Readings: from, Now: func() time.Time { return from.now }, Ledger: func() policy.Ledger { return ledger },
 	})
@@ -84,7 +90,7 @@ func plan(t *testing.T, mode policy.Mode, from readings, ledger policy.Ledger) *
 	done := make(chan struct{})
 	go func() { defer close(done); p.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	p.SetPolicy(set(mode))
+	p.SetPolicy(of)
 	select {
 	case <-before.Next():
 	case <-time.After(time.Minute):
@@ -276,6 +282,158 @@ func TestARecordIsBounded(t *testing.T) {
 	}
 }
 
+// watchedFlow is what was learned of a queue in which 3 messages come in a second,
+// until a second ago: a pod does 2 in a second.
+func watchedFlow(now time.Time) policy.Flow {
+	f := policy.Flow{At: now.Add(-time.Second), Queue: metrics.Queue{Visible: 96, InFlight: 4}, Service: 0.5, ServiceDoubt: 0.003, Startups: []float64{20, 25}}
+	for range 12 {
+		f.Came = append(f.Came, policy.Interval{Seconds: 5, Messages: 15, Done: 6})
+	}
+	for _, ago := range []time.Duration{4 * time.Minute, 3 * time.Minute} {
+		f.Rates = append(f.Rates, policy.Rate{At: now.Add(-ago), PerPod: 2, InFlight: 1})
+	}
+	return f
+}
+
+// pursued is a state in which an objective is followed.
+func pursued(t *testing.T, now time.Time) *scaler.State {
+	t.Helper()
+	ledger := watchedLedger(policy.Target, now)
+	m := ledger.Workloads[orders]
+	m.Flow = watchedFlow(now)
+	ledger.Workloads[orders] = m
+	return aimed(t, readings{now, 4}, ledger)
+}
+
+// aimed returns the state after one plan from a ledger, with an objective of 2 minutes.
+func aimed(t *testing.T, from readings, ledger policy.Ledger) *scaler.State {
+	t.Helper()
+	return planOf(t, aim(set(policy.Target)), from, ledger)
+}
+
+func aim(s policy.Set) policy.Set {
+	s.Workloads[0].SQS.MaxMessageAge, s.Workloads[0].SQS.PollInterval = 2*time.Minute, 5*time.Second
+	return s
+}
+
+func TestWhatWasLearnedOfAQueueOutlivesARestart(t *testing.T) {
+	now := time.Now()
+	client, log := fake.NewClientset(), &bytes.Buffer{}
+	before := pursued(t, now)
+	if o := before.Decisions[0].Plan.Workloads[0].Demand.Objective; o == nil || o.Fallback != "" {
+		t.Fatalf("expected the objective to be followed, found %+v", o)
+	}
+	store(client, log).write(t.Context(), before, false)
+	objective := func() (policy.ObjectivePlan, policy.Ledger) {
+		t.Helper()
+		loaded, err := store(client, log).Load(t.Context())
+		if err != nil || len(loaded.Ledger.Databases) != 1 {
+			t.Fatalf("expected the database to be remembered, found %+v, %v", loaded, err)
+		}
+		return *aimed(t, readings{now.Add(10 * time.Second), 4}, loaded.Ledger).Decisions[0].Plan.Workloads[0].Demand.Objective, loaded.Ledger
+	}
+	was := before.Decisions[0].Plan.Workloads[0].Demand.Objective
+	o, ledger := objective()
+	if o.Fallback != "" || o.Rate != 2 || o.Startup != 25 || !o.Age.Known || math.Abs(o.Arrivals-3) > 1 || o.Replicas < was.Replicas {
+		t.Errorf("expected the objective to be followed as before, by %+v, found %+v", was, o)
+	}
+	if f := ledger.Workloads[orders].Flow; !f.Resumed || len(f.Came) == 0 || !f.At.Equal(now.Add(-time.Second)) {
+		t.Errorf("expected what the decision was made from, and that nobody watched since, found %+v", f)
+	}
+	if log.Len() > 0 {
+		t.Errorf("expected a quiet log, found %s", log)
+	}
+
+	// An object of a Headroom that kept nothing of queues, and one that is damaged there:
+	// all else is remembered.
+	maps := client.CoreV1().ConfigMaps("headroom")
+	for _, test := range []struct {
+		name   string
+		change func(data map[string]string)
+		logged string
+	}{
+		{"older", func(data map[string]string) { delete(data, queuesKey) }, ""},
+		{"cut off", func(data map[string]string) { data[queuesKey] = data[queuesKey][:100] }, "it is learned anew"},
+		{"newer", func(data map[string]string) {
+			data[queuesKey] = strings.Replace(data[queuesKey], `"version":1`, `"version":2`, 1)
+		}, "expected version 1, found 2"},
+		{"nonsense", func(data map[string]string) {
+			data[queuesKey] = strings.Replace(data[queuesKey], `"perPod":2`, `"perPod":-2`, 1)
+		}, "workload shop/order-workers: the rate of"},
+	} {
+		object, err := maps.Get(t.Context(), Name(ordersDB), metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := object.Data[queuesKey]
+		test.change(object.Data)
+		if _, err := maps.Update(t.Context(), object, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		log.Reset()
+		if o, _ := objective(); o.Fallback == "" {
+			t.Errorf("%s: expected nothing to be known of what pods do, found %+v", test.name, o)
+		}
+		if got := log.String(); (got == "") != (test.logged == "") || !strings.Contains(got, test.logged) {
+			t.Errorf("%s: expected the log to say %q, found %s", test.name, test.logged, got)
+		}
+		object.Data[queuesKey] = whole
+		if _, err := maps.Update(t.Context(), object, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	// A field that a later version adds is passed over.
+	object, err := maps.Get(t.Context(), Name(ordersDB), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object.Data[queuesKey] = strings.Replace(object.Data[queuesKey], `"service":`, `"later":1,"service":`, 1)
+	if _, err := maps.Update(t.Context(), object, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := objective(); o.Fallback != "" {
+		t.Errorf("expected a field that is not known to be passed over, found %+v", o)
+	}
+}
+
+// What is learned of queues never takes the place of what promises rest on.
+func TestWhatIsLearnedOfQueuesIsBounded(t *testing.T) {
+	now := time.Now()
+	whole := watchedFlow(now)
+	for len(whole.Came) < 64 {
+		whole.Came = append(whole.Came, policy.Interval{Seconds: 5.017, Messages: 15.1234, Done: 6.54321})
+	}
+	for _, test := range []struct {
+		workloads  int
+		left       string
+		came, kept bool
+	}{
+		{10, "", true, true},
+		{100, "when messages came to its queues", false, true},
+		{1000, "what was learned of its queues", false, false},
+	} {
+		many := queues{}
+		for i := range test.workloads {
+			many[metrics.ID{Namespace: "shop", Name: fmt.Sprint("workers-", i)}] = whole.Kept()
+		}
+		data, left, err := encodeQueues(many)
+		if err != nil || left != test.left || len(data) > maxQueuesSize || (len(data) > 0) != test.kept {
+			t.Errorf("%d workloads: %d bytes without %q, want %q, %v", test.workloads, len(data), left, test.left, err)
+			continue
+		}
+		if !test.kept {
+			continue
+		}
+		back, err := parseQueues(data)
+		f := back[metrics.ID{Namespace: "shop", Name: "workers-7"}]
+		if err != nil || len(back) != test.workloads || len(f.Rates) != 2 || (len(f.Came) > 0) != test.came {
+			t.Errorf("%d workloads: found %d, %+v, %v", test.workloads, len(back), f, err)
+		}
+		t.Logf("%d workloads: %d bytes", test.workloads, len(data))
+	}
+}
+
 func TestNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, id := range []metrics.ID{ordersDB, {Namespace: "platform-orders", Name: "db"}, {Namespace: "platform", Name: "Orders_db"}, {Namespace: strings.Repeat("n", 63), Name: strings.Repeat("d.", 120)}} {
@@ -315,6 +473,37 @@ func FuzzParse(f *testing.F) {
 		}
 		if twice, _, err := encode(again); err != nil || !bytes.Equal(twice, written) {
 			t.Fatalf("%v: wrote %s, then %s", err, written, twice)
+		}
+	})
+}
+
+func FuzzParseQueues(f *testing.F) {
+	whole, _, err := encodeQueues(queues{orders: watchedFlow(time.Unix(1e9, 0)).Kept()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{string(whole), "{}", `{"version":1,"workloads":{"a/b":{}}}`, `{"version":1,"workloads":{"a/b":null}}`, "null", "[]"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, err := parseQueues(data)
+		if err != nil {
+			return
+		}
+		kept := queues{}
+		for id, flow := range q {
+			kept[id] = flow.Kept()
+		}
+		once, left, err := encodeQueues(kept)
+		if err != nil || left != "" || len(once) == 0 {
+			return // times that JSON can't hold, or larger than what was read
+		}
+		again, err := parseQueues(once)
+		if err != nil {
+			t.Fatalf("what was written can't be read: %v\n%s", err, once)
+		}
+		if twice, _, err := encodeQueues(again); err != nil || !bytes.Equal(twice, once) {
+			t.Fatalf("%v: wrote %s, then %s", err, once, twice)
 		}
 	})
 }

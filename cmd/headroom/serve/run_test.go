@@ -184,6 +184,9 @@ type terms struct {
 	othersWindow, maxReadingAge string
 	staleAfter, errorAfter      string
 	pollInterval                string // of the queue; "" is 100ms
+	messagesPerPod              int    // 0 is 10
+	objective                   string // further fields of sqs, as YAML
+	published                   fakeaws.Options
 	databases                   string // further ones, as YAML
 }
 
@@ -201,7 +204,7 @@ func openShop(t *testing.T) *shop {
 
 // newShop returns a shop whose service does not run yet.
 func newShop(t *testing.T, on terms) *shop {
-	s := &shop{t: t, aws: fakeaws.New(fakeaws.Options{}), terms: on}
+	s := &shop{t: t, aws: fakeaws.New(on.published), terms: on}
 	s.postgres = startDatabase(t, "23")
 	s.name = nameFor(t, s.postgres)
 	port, err := steadyport.Port() // it is left for a while, and must not be taken
@@ -283,10 +286,10 @@ databases:
   scaledObjectRef: {name: order-workers}
   mode: %s
   databaseRefs: [{name: orders-db, user: worker, connectionsPerPod: %s}]
-  sqs: {queueURL: %q, messagesPerPod: 10, pollInterval: %s, staleAfter: %s, errorAfter: %s}
+  sqs: {queueURL: %q, messagesPerPod: %d, pollInterval: %s, staleAfter: %s, errorAfter: %s%s}
   scaleDownStabilization: 0s
 `, filepath.Join(filepath.Dir(s.policy), "dsn"), s.terms.othersWindow, s.terms.maxReadingAge, s.terms.databases,
-		s.terms.mode, s.terms.connectionsPerPod, *s.queue, cmp.Or(s.terms.pollInterval, "100ms"), s.terms.staleAfter, s.terms.errorAfter))
+		s.terms.mode, s.terms.connectionsPerPod, *s.queue, cmp.Or(s.terms.messagesPerPod, 10), cmp.Or(s.terms.pollInterval, "100ms"), s.terms.staleAfter, s.terms.errorAfter, s.terms.objective))
 }
 
 func (s *shop) send(n int) {
