@@ -51,7 +51,7 @@ where it was called wrongly.`,
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&options.Recording, "recording", "", "directory of a recording")
-	flags.StringArrayVar(&options.Policies, "policy", nil, "file of policies; may be repeated")
+	flags.StringArrayVar(&options.Policies, "policy", nil, "file or directory of policies, or of ConfigMaps with them; may be repeated")
 	flags.StringVar(&options.From, "from", "", "when to begin, RFC 3339; the recording's beginning if left out")
 	flags.StringVar(&options.To, "to", "", "when to end, RFC 3339; the recording's end if left out")
 	flags.DurationVar(&options.Step, "step", options.Step, "shortest time between two decisions that are made again; 0s makes all of them")

@@ -56,7 +56,7 @@ or something failed, and with 2 where it was called wrongly.`,
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVar(&options.Policies, "policy", nil, "file of policies; may be repeated")
+	flags.StringArrayVar(&options.Policies, "policy", nil, "file or directory of policies, or of ConfigMaps with them; may be repeated")
 	flags.StringVar(&options.Workload, "workload", "", "NAME or NAMESPACE/NAME of the workload; may be left out where there is one")
 	flags.StringVar(&options.Trace, "trace", "", "file of arrivals: CSV, or JSON from CloudWatch")
 	flags.DurationVar(&options.From, "from", 0, "where in the trace to begin, since its start")

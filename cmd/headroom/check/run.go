@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keda-headroom/headroom/internal/output"
+	"github.com/keda-headroom/headroom/internal/policyfiles"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/metrics/cloudwatch"
 	"github.com/keda-headroom/headroom/metrics/sqs"
@@ -40,12 +41,9 @@ type queue struct {
 // Run reads every queue once and writes the report. It returns [ErrFound] where
 // something a policy needs can't be read.
 func Run(ctx context.Context, o Options) error {
-	set, problems, err := load(o.Paths)
+	set, err := policyfiles.Load(o.Paths)
 	if err != nil {
 		return err
-	}
-	if policy.HasErrors(problems) {
-		return fmt.Errorf("%s: correct the policies first; headroom lint says everything that is wrong", problems[0])
 	}
 	depths, err := sqs.New(ctx, sqs.Options{Config: o.AWS})
 	if err != nil {
