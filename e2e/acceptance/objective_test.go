@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/keda-headroom/headroom/internal/fakeaws"
 	"github.com/keda-headroom/headroom/policy"
+	"github.com/keda-headroom/headroom/scaler/memory"
 )
 
 // TestAnObjectiveOfThreeMinutes: CloudWatch, a minute late, tells Headroom what a pod
@@ -45,6 +48,7 @@ func TestAnObjectiveOfThreeMinutes(t *testing.T) {
 	if calls := s.aws.CallsBy("headroom")["GetMetricData"]; calls == 0 {
 		t.Error("the objective is followed, and CloudWatch was not asked")
 	}
+	s.remembers("database", `"service":`)
 
 	// 700 messages at once are work for 35 pods by messages per pod, and for 3 or 4 in
 	// three minutes.
@@ -104,6 +108,19 @@ func TestAnObjectiveOfThreeMinutes(t *testing.T) {
 	if n := s.refused(s.namespace); n > 0 {
 		t.Errorf("workers were refused %d connections", n)
 	}
+}
+
+// remembers waits until what Headroom keeps of the queues on a database has a part.
+func (s *site) remembers(database, part string) {
+	s.t.Helper()
+	name := memory.Name(s.id(database))
+	s.wait("what was learned to be kept in ConfigMap "+name, func(ctx context.Context) (bool, error) {
+		kept, err := s.Client().CoreV1().ConfigMaps(headroomNamespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		return strings.Contains(kept.Data["queues.json"], part), fmt.Errorf("it says %v", kept.Data)
+	})
 }
 
 // publishesLate has CloudWatch publish what it knows of a queue this long after each
