@@ -50,11 +50,17 @@ func account(s *server, fleets []*fleet, byAddress map[string]*pod) {
 	}
 	claims := newClaims(s, fleets)
 	s.others, s.ghosts = make([]int, 0, len(s.data.Sessions)), make([]int, 0, len(s.data.Sessions))
-	for _, group := range s.data.Sessions {
-		owners := claims.owners(group)
+	for i := range s.data.Sessions {
+		group := &s.data.Sessions[i]
+		if p, use := soleHolder(s, group, byAddress); p != nil {
+			p.observed[use] += group.Count
+			s.others, s.ghosts = append(s.others, 0), append(s.ghosts, 0)
+			continue
+		}
+		owners := claims.owners(*group)
 		others, ghosts := group.Count, 0
 		if len(owners) > 0 {
-			others, ghosts = 0, attribute(s, group, owners, byAddress)
+			others, ghosts = 0, attribute(s, *group, owners, byAddress)
 		}
 		s.others, s.ghosts = append(s.others, others), append(s.ghosts, ghosts)
 		for _, c := range s.constraints {
@@ -64,9 +70,35 @@ func account(s *server, fleets []*fleet, byAddress map[string]*pod) {
 			}
 		}
 		if ghosts > 0 {
-			excuse(s, group, ghosts, owners)
+			excuse(s, *group, ghosts, owners)
 		}
 	}
+}
+
+// soleHolder returns the pod that alone has the address of a group of sessions, and its
+// use that alone has their login: most sessions have such a pod, and are all its own,
+// whoever else has the login. nil where there is none, or more than one.
+func soleHolder(s *server, group *metrics.Sessions, byAddress map[string]*pod) (holder *pod, use int) {
+	p := byAddress[group.Address]
+	if s.data.Attribution != metrics.ByAddress || p == nil || p.sibling != nil {
+		return nil, 0
+	}
+	for i := range p.fleet.uses {
+		if !p.fleet.uses[i].owns(s, group) {
+			continue
+		}
+		if holder != nil {
+			return nil, 0
+		}
+		holder, use = p, i
+	}
+	return holder, use
+}
+
+// owns reports whether sessions have the user, database and application name of the
+// use.
+func (u *use) owns(s *server, group *metrics.Sessions) bool {
+	return u.server == s && u.User == group.User && u.database == group.Database && strings.HasPrefix(group.Application, u.ApplicationName)
 }
 
 // accountFull judges a server that refuses our own login: everything is used,

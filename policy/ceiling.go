@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"sort"
+	"strconv"
 )
 
 // maxReplicas bounds every number of replicas that is looked at, far above what
@@ -156,8 +157,8 @@ func (f *fleet) bound(wanted int, all []*constraint, fleets []*fleet) (Reason, s
 				beside += g.claim[c.index]
 			}
 		}
-		return FairShare, fmt.Sprintf("%s carries %s for workers; others hold, are due or still leave with %s of them, which leaves %s at %d per pod",
-			c.label(), connections(c.Budget), connections(beside), replicas(f.ceiling), perPod)
+		return FairShare, c.label() + " carries " + connections(c.Budget) + " for workers; others hold, are due or still leave with " + connections(beside) +
+			" of them, which leaves " + replicas(f.ceiling) + " at " + strconv.Itoa(perPod) + " per pod"
 	case bare.replicas >= wanted:
 		return RolloutOverlap, fmt.Sprintf("%s carries %s; a rollout may add %d pods (maxSurge %s), so that %s at %d per pod fit at any time",
 			c.label(), connections(c.Budget), f.podsFor(f.ceiling)-f.ceiling, f.state.MaxSurge, replicas(f.ceiling), perPod)

@@ -100,7 +100,8 @@ func describeBacklog(q metrics.Queue, s SQS, asked int) string {
 	if s.IncludeDelayed {
 		return fmt.Sprintf("the queue asks for %s: %d visible, %d in flight and %d delayed at %d messages per pod", replicas(asked), q.Visible, q.InFlight, q.Delayed, s.MessagesPerPod)
 	}
-	return fmt.Sprintf("the queue asks for %s: %d visible and %d in flight at %d messages per pod", replicas(asked), q.Visible, q.InFlight, s.MessagesPerPod)
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return "the queue asks for " + replicas(asked) + ": " + number(q.Visible) + " visible and " + number(q.InFlight) + " in flight at " + number(s.MessagesPerPod) + " messages per pod"
 }
 
 // replicas writes a number of replicas for a person.

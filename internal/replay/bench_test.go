@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -99,9 +100,11 @@ func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration)
 }
 
 // What a day of 100 workloads takes, from some part of it; the whole with
-// HEADROOM_REPLAY_HOURS=24. With HEADROOM_REPLAY_DIR the recording is kept there, and
-// measured again where there is one already.
+// HEADROOM_REPLAY_HOURS=24, which takes more for each hour: there are more pods later.
+// With HEADROOM_REPLAY_DIR the recording is kept there, and measured again where there
+// is one already.
 func BenchmarkReplayDay(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the command does
 	dir, part := b.TempDir(), 20*time.Minute
 	if text := os.Getenv("HEADROOM_REPLAY_HOURS"); text != "" {
 		var hours float64

@@ -1,7 +1,9 @@
 package replay_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"path/filepath"
 	"strings"
@@ -45,6 +47,17 @@ func run(t *testing.T, o replay.Options) replay.Report {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// Nobody waits for a replay that is given up.
+func TestGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	replaytest.Record(t, dir, shop(10))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := replay.Run(ctx, replay.Options{Dir: dir, Policy: shop(10)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("expected that it was given up, found %v", err)
+	}
 }
 
 // By the policy that was recorded every decision comes out as it was.

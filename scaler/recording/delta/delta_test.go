@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ type everything struct {
 	Deep     *element                      `json:"deep"`
 	Elements []element                     `json:"elements"`
 	Words    []string                      `json:"words"`
+	Rows     [][]string                    `json:"rows"`
 	Grants   map[string]map[metrics.ID]int `json:"grants"`
 	ByID     map[metrics.ID]element        `json:"byID"`
 	Untagged int
@@ -66,6 +68,13 @@ func random(r *rand.Rand) everything {
 	}
 	for range r.IntN(4) {
 		e.Words = append(e.Words, word(r))
+	}
+	for range r.IntN(6) {
+		var row []string
+		for range r.IntN(6) {
+			row = append(row, word(r))
+		}
+		e.Rows = append(e.Rows, row)
 	}
 	if r.IntN(4) > 0 {
 		e.Grants = map[string]map[metrics.ID]int{}
@@ -150,6 +159,62 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 		}
 		before = after
 	}
+}
+
+// With Reuse a copy that was taken before it was called stays what it is, whatever is
+// read in place after.
+func TestReuse(t *testing.T) {
+	c, _, _ := codec[everything](t)
+	r := rand.New(rand.NewPCG(1, 3))
+	var w delta.Writer
+	var reader delta.Reader
+	var before, read, kept everything
+	keptText := asJSON(t, kept)
+	reader.Reuse()
+	for i := range 4_000 {
+		at := epoch.Add(time.Duration(i) * time.Second)
+		after := random(r)
+		if r.IntN(2) == 0 { // one row or element more, or fewer
+			after = before
+			after.Rows, after.Elements = edited(r, before.Rows, []string{word(r)}), edited(r, before.Elements, someElement(r))
+		}
+		w.Begin(at)
+		c.Write(&w, &before, &after)
+		record, err := w.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.Begin(record, at)
+		c.Read(&reader, &read)
+		if err := reader.End(); err != nil {
+			t.Fatalf("record %d: %v", i, err)
+		}
+		if diff := cmp.Diff(after, read, cmp.AllowUnexported(intorpercent.Value{})); diff != "" {
+			t.Fatalf("record %d (- written, + read):\n%s", i, diff)
+		}
+		if asJSON(t, kept) != keptText {
+			t.Fatalf("record %d changed a value that was kept", i)
+		}
+		if r.IntN(8) == 0 {
+			kept, keptText = read, asJSON(t, read)
+			reader.Reuse()
+		}
+		before = after
+	}
+}
+
+// edited is a copy of a list with an element more, fewer or changed.
+func edited[T any](r *rand.Rand, list []T, element T) []T {
+	list = slices.Clone(list)
+	at := r.IntN(len(list) + 1)
+	if at == len(list) || r.IntN(2) == 0 {
+		return slices.Insert(list, at, element)
+	}
+	if r.IntN(2) == 0 {
+		list[at] = element
+		return list
+	}
+	return slices.Delete(list, at, at+1)
 }
 
 func asJSON(t *testing.T, e everything) string {
