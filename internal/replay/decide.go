@@ -71,7 +71,7 @@ func (d *decider) run(ctx context.Context, pieces iter.Seq[piece]) iter.Seq[deci
 		}()
 		defer func() { // nobody decides any more once run has returned
 			cancel()
-			for range out { //nolint:revive // it is emptied
+			for range out { // it is emptied
 			}
 		}()
 		for next := range out {

@@ -71,42 +71,105 @@ func writeMap[V, T any](w *delta.Writer, codec delta.Codec[T], open func(V) T, o
 	}
 }
 
-// readMap changes a map, in place, as writeMap's output says.
-func readMap[V, T any](r *delta.Reader, codec delta.Codec[T], open func(V) T, close func(T) V, m *map[metrics.ID]V) {
-	readMapBut(r, codec, open, close, m, nil)
+// part is one of the maps of a group's records as it is being read. A value stays as
+// the codec reads it until somebody wants to see it: most change again before.
+type part[V, T any] struct {
+	codec delta.Codec[T]
+	close func(T) V
+	// shared is whether what close makes of a value refers to memory of the value.
+	shared bool
+	slots  []*slot[T] // by the reference of their key; nil where the map never had it
+	stale  []*slot[T] // have changed since the map was brought up to date
 }
 
-// readMapBut is readMap for all keys but those in passed, whose values it passes over.
-func readMapBut[V, T any](r *delta.Reader, codec delta.Codec[T], open func(V) T, close func(T) V, m *map[metrics.ID]V, passed map[metrics.ID]bool) {
+// slot is the place of one key.
+type slot[T any] struct {
+	id           metrics.ID
+	value        T
+	there, stale bool
+	// given is whether whoever reads has no use for more of it.
+	given bool
+}
+
+// read takes in what writeMap wrote. Until update, m lacks what changed.
+func (p *part[V, T]) read(r *delta.Reader, m *map[metrics.ID]V) {
 	count, ok := r.Count()
 	if !ok {
+		for _, s := range p.slots {
+			s.empty()
+		}
 		*m = nil
 		return
 	}
 	if *m == nil {
 		*m = map[metrics.ID]V{}
 	}
-	var value T
 	for range count {
-		text, removed := r.Key()
-		if r.Err() != nil {
+		ref, removed := r.KeyRef()
+		s := p.slot(r, ref)
+		switch {
+		case s == nil:
 			return
+		case removed:
+			s.empty()
+			delete(*m, s.id)
+		case s.given:
+			p.codec.Skip(r)
+		default:
+			if p.shared {
+				p.codec.Read(r, &s.value)
+			} else {
+				p.codec.ReadOwn(r, &s.value)
+			}
+			if s.there = true; !s.stale {
+				s.stale = true
+				p.stale = append(p.stale, s)
+			}
 		}
-		id, err := metrics.ParseID(text)
+	}
+}
+
+// slot returns the place of a key, nil where there can't be one.
+func (p *part[V, T]) slot(r *delta.Reader, ref int) *slot[T] {
+	if r.Err() != nil {
+		return nil
+	}
+	if ref >= len(p.slots) {
+		p.slots = append(p.slots, make([]*slot[T], ref+1-len(p.slots))...)
+	}
+	if p.slots[ref] == nil {
+		id, err := metrics.ParseID(r.KeyText(ref))
 		if err != nil {
 			r.Fail(err)
-			return
+			return nil
 		}
-		if removed {
-			delete(*m, id)
-			continue
+		p.slots[ref] = &slot[T]{id: id}
+	}
+	return p.slots[ref]
+}
+
+func (s *slot[T]) empty() {
+	if s != nil {
+		*s = slot[T]{id: s.id, given: s.given}
+	}
+}
+
+// update brings the map up to date.
+func (p *part[V, T]) update(m map[metrics.ID]V) {
+	for _, s := range p.stale {
+		if s.stale {
+			m[s.id] = p.close(s.value)
+			s.stale = false
 		}
-		if passed[id] {
-			codec.Skip(r)
-			continue
+	}
+	p.stale = p.stale[:0]
+}
+
+// give passes over from now on what becomes of the values that there are.
+func (p *part[V, T]) give() {
+	for _, s := range p.slots {
+		if s != nil && s.there {
+			*s = slot[T]{id: s.id, there: true, given: true}
 		}
-		value = open((*m)[id])
-		codec.Read(r, &value)
-		(*m)[id] = close(value)
 	}
 }

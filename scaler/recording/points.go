@@ -1,7 +1,6 @@
 package recording
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -38,23 +37,23 @@ func openedPoints(r metrics.Reading[metrics.Points]) reading[published] {
 	return out
 }
 
-// readPoints changes points, in place, as writePoints' output says.
-func readPoints(r *delta.Reader, codec delta.Codec[reading[published]], m *map[metrics.ID]metrics.Reading[metrics.Points]) {
-	readMap(r, codec, openedPoints, func(in reading[published]) metrics.Reading[metrics.Points] {
-		var minutes []metrics.Minute
-		for text, v := range in.Value {
-			start, err := strconv.ParseInt(text, base, 64)
-			if err != nil {
-				r.Fail(fmt.Errorf("expected a minute's start to the base %d, found %.20q", base, text))
-				continue
-			}
-			minutes = append(minutes, metrics.Minute{
-				Start: time.Unix(0, start).UTC(), Sent: v.Sent, Received: v.Received, Deleted: v.Deleted, OldestAge: v.OldestAge, Groups: v.Groups,
-			})
+// closedPoints leaves out what is no minute.
+func closedPoints(in reading[published]) metrics.Reading[metrics.Points] {
+	var minutes []metrics.Minute
+	if len(in.Value) > 0 {
+		minutes = make([]metrics.Minute, 0, len(in.Value))
+	}
+	for text, v := range in.Value {
+		start, err := strconv.ParseInt(text, base, 64)
+		if err != nil {
+			continue
 		}
-		slices.SortFunc(minutes, func(a, b metrics.Minute) int { return a.Start.Compare(b.Start) })
-		return closed(reading[metrics.Points]{Known: in.Known, Value: metrics.Points{Minutes: minutes}, Began: in.Began, Problem: in.Problem})
-	}, m)
+		minutes = append(minutes, metrics.Minute{
+			Start: time.Unix(0, start).UTC(), Sent: v.Sent, Received: v.Received, Deleted: v.Deleted, OldestAge: v.OldestAge, Groups: v.Groups,
+		})
+	}
+	slices.SortFunc(minutes, func(a, b metrics.Minute) int { return a.Start.Compare(b.Start) })
+	return closed(reading[metrics.Points]{Known: in.Known, Value: metrics.Points{Minutes: minutes}, Began: in.Began, Problem: in.Problem})
 }
 
 // writePoints appends what leads from one map of points to another.

@@ -130,7 +130,7 @@ func TestAnyPointsAreKept(t *testing.T) {
 			if err != nil {
 				r.Fatal(err)
 			}
-			if got := textOf(r, record.Record); got != wrote[n] {
+			if got := textOf(r, record.record()); got != wrote[n] {
 				r.Fatalf("record %d is read as\n%s\nand was\n%s", n, got, wrote[n])
 			}
 		}

@@ -138,17 +138,21 @@ func (r *Reader) inForce(s segment, workload metrics.ID, t time.Time) (*Record, 
 	}
 	// Groups are left as the last whole frame left them. Where a policy moved
 	// the workload from one group to another, the later one speaks for it.
-	var found *Record
+	var found *decoded
 	var known []metrics.ID
 	for _, g := range d.groups {
 		for _, w := range g.Group.Workloads {
 			known = append(known, w.ID)
 			if w.ID == workload && (found == nil || g.At.After(found.At)) {
-				found = &g.Record
+				found = g
 			}
 		}
 	}
-	return found, known, nil
+	if found == nil {
+		return nil, known, nil
+	}
+	record := found.record()
+	return &record, known, nil
 }
 
 // Records goes through what was recorded from one time up to, but not at,
@@ -159,7 +163,7 @@ func (r *Reader) inForce(s segment, workload metrics.ID, t time.Time) (*Record, 
 // The maps of a record change as soon as the next one is asked for: [Record.Clone]
 // keeps them. What they refer to does not.
 func (r *Reader) Records(from, to time.Time) iter.Seq2[Record, error] {
-	return r.records(from, to, func(d *decoded) (Record, bool) { return d.Record, true })
+	return r.records(from, to, func(d *decoded) (Record, bool) { return d.record(), true })
 }
 
 // Samples goes through what was recorded as Records does, and gives of each group one

@@ -147,27 +147,65 @@ type decoder struct {
 type decoded struct {
 	Record
 	reader *delta.Reader
-	// given are the databases and workloads whose memory somebody has who asked for no
-	// more than its first: what changes about it is passed over.
-	given struct{ databases, workloads map[metrics.ID]bool }
+
+	databases part[metrics.Reading[metrics.Database], reading[metrics.Database]]
+	queues    part[metrics.Reading[metrics.Queue], reading[metrics.Queue]]
+	fleets    part[metrics.Reading[metrics.Fleet], reading[metrics.Fleet]]
+	rDatabase part[policy.DatabaseMemory, policy.DatabaseMemory]
+	rWorkload part[policy.WorkloadMemory, policy.WorkloadMemory]
+	outcomes  part[Outcome, Outcome]
+	points    part[metrics.Reading[metrics.Points], reading[published]]
 }
 
-// sample returns the record as it stays when the next one is read. Its ledger has what no sample before it had.
+func (d *decoder) newDecoded() *decoded {
+	out := &decoded{Record: Record{Program: d.program}, reader: &d.r}
+	out.databases = part[metrics.Reading[metrics.Database], reading[metrics.Database]]{codec: d.codecs.databases, close: closed[metrics.Database], shared: true}
+	out.queues = part[metrics.Reading[metrics.Queue], reading[metrics.Queue]]{codec: d.codecs.queues, close: closed[metrics.Queue], shared: true}
+	out.fleets = part[metrics.Reading[metrics.Fleet], reading[metrics.Fleet]]{codec: d.codecs.fleets, close: closed[metrics.Fleet], shared: true}
+	out.rDatabase = part[policy.DatabaseMemory, policy.DatabaseMemory]{codec: d.codecs.rDatabase, close: same[policy.DatabaseMemory], shared: true}
+	out.rWorkload = part[policy.WorkloadMemory, policy.WorkloadMemory]{codec: d.codecs.rWorkload, close: same[policy.WorkloadMemory], shared: true}
+	out.outcomes = part[Outcome, Outcome]{codec: d.codecs.outcomes, close: same[Outcome], shared: true}
+	out.points = part[metrics.Reading[metrics.Points], reading[published]]{codec: d.codecs.points, close: closedPoints}
+	return out
+}
+
+// read takes in the changes of one more record.
+func (d *decoded) read(r *delta.Reader, c *codecs) {
+	c.group.Read(r, &d.Group)
+	d.databases.read(r, &d.Snapshot.Databases)
+	d.queues.read(r, &d.Snapshot.Queues)
+	d.fleets.read(r, &d.Snapshot.Fleets)
+	d.rDatabase.read(r, &d.Ledger.Databases)
+	d.rWorkload.read(r, &d.Ledger.Workloads)
+	d.outcomes.read(r, &d.Outcomes)
+	if c.extended {
+		d.points.read(r, &d.Snapshot.Points)
+	}
+}
+
+// record returns the record, whose maps the next one changes.
+func (d *decoded) record() Record {
+	d.databases.update(d.Snapshot.Databases)
+	d.queues.update(d.Snapshot.Queues)
+	d.fleets.update(d.Snapshot.Fleets)
+	d.rDatabase.update(d.Ledger.Databases)
+	d.rWorkload.update(d.Ledger.Workloads)
+	d.outcomes.update(d.Outcomes)
+	d.points.update(d.Snapshot.Points)
+	return d.Record
+}
+
+// sample returns the record as it stays when the next one is read. Its ledger has what
+// no sample before it had.
 func (d *decoded) sample() Record {
-	out := d.Record
+	out := d.record()
+	ledger := out.Ledger
 	out.Ledger = policy.Ledger{}
 	out = out.Clone()
-	out.Ledger, d.Ledger = d.Ledger, policy.Ledger{}
+	out.Ledger, d.Ledger = ledger, policy.Ledger{}
+	d.rDatabase.give()
+	d.rWorkload.give()
 	d.reader.Reuse()
-	if d.given.databases == nil {
-		d.given.databases, d.given.workloads = map[metrics.ID]bool{}, map[metrics.ID]bool{}
-	}
-	for id := range out.Ledger.Databases {
-		d.given.databases[id] = true
-	}
-	for id := range out.Ledger.Workloads {
-		d.given.workloads[id] = true
-	}
 	return out
 }
 
@@ -226,7 +264,7 @@ func (d *decoder) decode(payload []byte) (*decoded, error) {
 		record = d.groups[ref-1]
 	default:
 		h.skip(h.uvarint()) // the name follows from the policy
-		record = &decoded{Record: Record{Program: d.program}, reader: &d.r}
+		record = d.newDecoded()
 	}
 	since := h.varint()
 	dropped := h.uvarint()
@@ -247,22 +285,13 @@ func (d *decoder) decode(payload []byte) (*decoded, error) {
 	}
 	r := &d.r
 	r.Begin(h.in, at)
-	d.codecs.group.Read(r, &record.Group)
-	readMap(r, d.codecs.databases, opened, closed, &record.Snapshot.Databases)
-	readMap(r, d.codecs.queues, opened, closed, &record.Snapshot.Queues)
-	readMap(r, d.codecs.fleets, opened, closed, &record.Snapshot.Fleets)
-	readMapBut(r, d.codecs.rDatabase, same, same, &record.Ledger.Databases, record.given.databases)
-	readMapBut(r, d.codecs.rWorkload, same, same, &record.Ledger.Workloads, record.given.workloads)
-	readMap(r, d.codecs.outcomes, same, same, &record.Outcomes)
-	if d.codecs.extended {
-		readPoints(r, d.codecs.points, &record.Snapshot.Points)
-	}
+	record.read(r, &d.codecs)
 	err := r.End()
 	if err == nil {
 		err = whole(record.Group)
 	}
 	if err != nil {
-		record.Record = Record{} // half of a record is none
+		*record = decoded{} // half of a record is none
 		return nil, err
 	}
 	record.At, record.Dropped, record.Checksum, d.last = at, dropped, checksum, at

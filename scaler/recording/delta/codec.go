@@ -40,6 +40,14 @@ func (c Codec[T]) Read(r *Reader, value *T) {
 	c.node.read(r, reflect.ValueOf(value).Elem())
 }
 
+// ReadOwn is Read where nobody else has the maps that value refers to: they are
+// changed in place.
+func (c Codec[T]) ReadOwn(r *Reader, value *T) {
+	r.own = true
+	c.node.read(r, reflect.ValueOf(value).Elem())
+	r.own = false
+}
+
 // Skip passes over what leads to the new value.
 func (c Codec[T]) Skip(r *Reader) { c.node.skip(r) }
 

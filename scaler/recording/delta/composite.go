@@ -256,9 +256,12 @@ func (n mapNode) read(r *Reader, into reflect.Value) {
 		into.SetZero()
 		return
 	}
-	out := reflect.MakeMapWithSize(into.Type(), into.Len())
-	for it := into.MapRange(); it.Next(); {
-		out.SetMapIndex(it.Key(), it.Value())
+	out := into
+	if !r.own || into.IsNil() {
+		out = reflect.MakeMapWithSize(into.Type(), into.Len())
+		for it := into.MapRange(); it.Next(); {
+			out.SetMapIndex(it.Key(), it.Value())
+		}
 	}
 	for range count {
 		text, removed := r.Key()

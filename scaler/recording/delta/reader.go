@@ -20,6 +20,8 @@ type Reader struct {
 	// made are the slices that may be changed, by where they begin, with the whole of
 	// their memory; nil where none may.
 	made map[uintptr]reflect.Value
+	// own is whether maps may be changed, see ReadOwn.
+	own bool
 }
 
 // Reuse lets the reader change slices that it makes from now on instead of making new
@@ -124,24 +126,36 @@ func (r *Reader) skipText() {
 
 // Key reads a key, and whether what it stands for is removed.
 func (r *Reader) Key() (text string, removed bool) {
-	v := r.Uint()
+	ref, removed := r.KeyRef()
 	if r.err != nil {
 		return "", false
 	}
-	ref, removed := v>>1, v&1 != 0
-	if ref > uint64(len(r.keys)) {
-		r.fail("expected one of %d keys, found a reference to key %d", len(r.keys), ref)
-		return "", false
+	return r.keys[ref], removed
+}
+
+// KeyRef is Key for whoever has a place for every key of the stream: they are counted
+// from 0, and KeyText gives their text.
+func (r *Reader) KeyRef() (ref int, removed bool) {
+	v := r.Uint()
+	if r.err != nil {
+		return 0, false
 	}
-	if ref > 0 {
-		return r.keys[ref-1], removed
+	n, removed := v>>1, v&1 != 0
+	if n > uint64(len(r.keys)) {
+		r.fail("expected one of %d keys, found a reference to key %d", len(r.keys), n)
+		return 0, false
 	}
-	text = r.Text()
-	if r.err == nil {
+	if n > 0 {
+		return int(n - 1), removed
+	}
+	if text := r.Text(); r.err == nil {
 		r.keys = append(r.keys, text)
 	}
-	return text, removed
+	return len(r.keys) - 1, removed
 }
+
+// KeyText is the text of a key that KeyRef gave.
+func (r *Reader) KeyText(ref int) string { return r.keys[ref] }
 
 // Count reads the number of changes of a map; ok is false where the map is nil.
 func (r *Reader) Count() (count int, ok bool) {
