@@ -153,11 +153,11 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	done := came - grown
 	f.Came, f.Minutes = slices.Clone(f.Came), slices.Clone(f.Minutes)
 	f.divide(q, began, func(share float64) (Interval, FlowMinute) {
+		i := Interval{Seconds: seconds * share, Messages: came * share, Done: done * share, Seen: seen * share, Unsure: doubt * share}
 		if f.Resumed {
-			return Interval{Seconds: seconds * share, Messages: came * share, Done: done * share}, FlowMinute{Unwatched: seconds * share}
+			return i, FlowMinute{Unwatched: seconds * share}
 		}
-		return Interval{Seconds: seconds * share, Messages: came * share, Done: done * share, Seen: seen * share, Unsure: doubt * share},
-			FlowMinute{Covered: seconds * share, Flight: flight * share, Unsure: unsure * share, Pods: float64(pods) * seconds * share}
+		return i, FlowMinute{Covered: seconds * share, Flight: flight * share, Unsure: unsure * share, Pods: float64(pods) * seconds * share}
 	})
 	f.At, f.Queue, f.Resumed = began, q, false
 	f.thin()

@@ -283,7 +283,7 @@ func TestWhatIsBelievedCanBeDecidedBy(t *testing.T) {
 		p.pass(120)
 		f.At = p.now().Add(-time.Duration(between(rt, 1, 200, "ago")) * time.Second)
 		for range between(rt, 0, 5, "intervals") {
-			f.Came = append(f.Came, Interval{Seconds: draw("s"), Messages: draw("n"), Done: draw("d")})
+			f.Came = append(f.Came, Interval{Seconds: draw("s"), Messages: draw("n"), Done: draw("d"), Seen: draw("w"), Unsure: draw("v")})
 		}
 		n := between(rt, 0, 3, "minutes")
 		for i := range n {
@@ -340,7 +340,7 @@ func TestWhatIsNotBelieved(t *testing.T) {
 		"too many intervals":       func(f *Flow) { f.Came = slices.Repeat(f.Came, flowIntervals+1) },
 		"a negative length":        func(f *Flow) { f.Came = []Interval{{Seconds: -1}} },
 		"endless messages":         func(f *Flow) { f.Came = []Interval{{Seconds: 1, Messages: math.MaxFloat64}} },
-		"what readings alone told": func(f *Flow) { f.Came = []Interval{{Seconds: 1, Seen: -1, Unsure: 1}} },
+		"what readings alone told": func(f *Flow) { f.Came = []Interval{{Seconds: 1, Seen: -math.MaxFloat64, Unsure: 1}} },
 		"no end":                   func(f *Flow) { f.At = time.Time{} },
 		"minutes without messages": func(f *Flow) { f.Came = nil },
 		"a minute of no clock":     func(f *Flow) { f.Minutes = []FlowMinute{{Start: noon.Add(-time.Second)}} },

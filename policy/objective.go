@@ -142,7 +142,10 @@ func (f Flow) arrivals(perMessage float64) (rate, doubt float64) {
 	type sum struct{ seconds, came, variance, done float64 }
 	var sums [flowIntervals + 2]sum
 	n := 0
-	for _, in := range slices.Backward(f.Came) {
+	for i, in := range slices.Backward(f.Came) {
+		if i == 0 && f.Assumed {
+			break // nobody saw it come
+		}
 		if in.Seconds <= 0 || n > flowIntervals {
 			continue
 		}
@@ -181,13 +184,19 @@ func (f Flow) arrivals(perMessage float64) (rate, doubt float64) {
 }
 
 // lasting is what of arrivals has lasted for so many seconds: of a rise, no more than
-// what came in the first half of them. A burst is a backlog and not a rate.
+// came in any third of them, and in the last quarter. A burst is a backlog and not a
+// rate, wherever in them it was.
 func (f Flow) lasting(rate, seconds float64) float64 {
-	half := seconds / 2
-	latest := f.cameIn(half)
-	steady := min(latest, f.cameIn(seconds)-latest) / half
-	if steady+3*math.Sqrt((rate+1)/half) >= rate {
-		return rate
+	steady, third, quarter := rate, seconds/3, seconds/4
+	for _, part := range []struct{ came, seconds float64 }{
+		{f.cameIn(quarter), quarter},
+		{f.cameIn(third), third},
+		{f.cameIn(2*third) - f.cameIn(third), third},
+		{f.cameIn(seconds) - f.cameIn(2*third), third},
+	} {
+		if came := part.came / part.seconds; came+3*math.Sqrt((rate+1)/part.seconds) < rate {
+			steady = min(steady, came)
+		}
 	}
 	return steady
 }

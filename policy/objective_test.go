@@ -304,6 +304,30 @@ func TestObjectiveOfABurst(t *testing.T) {
 	}
 }
 
+// TestABurstIsNoRate: wherever in what is looked back at a burst of ten seconds lies, it
+// asks for the pods that do it in time, and never for those that would keep up with it.
+func TestABurstIsNoRate(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 3m, secondsPerMessage: 0.5")
+	p.pass(120)
+	p.comes = func(second int) float64 {
+		if second > 123 && second <= 133 {
+			return 70 // for which 35 pods would have to be busy
+		}
+		return 0
+	}
+	most := 0
+	for range 180 {
+		p.pass(1)
+		most = max(most, p.plan.Demand.Backlog)
+	}
+	if most < 2 || most > 4 { // 350 s of work, in 140 s
+		t.Errorf("%d pods were asked for, want 3", most)
+	}
+	if p.late > 0 {
+		t.Errorf("%v of %v messages were late", p.late, p.done)
+	}
+}
+
 // TestObjectiveFallsBack: until the rate is known messages per pod decide, and it is
 // said why.
 func TestObjectiveFallsBack(t *testing.T) {
