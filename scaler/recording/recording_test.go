@@ -201,7 +201,7 @@ func TestARecordingIsBounded(t *testing.T) {
 			w := newWorld(4, "orders", 5)
 			var last made
 			var peak int64
-			for i := range 800 {
+			for i := range 400 {
 				last = w.step(time.Second)
 				record(r, last)
 				if i%10 == 0 {
