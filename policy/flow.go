@@ -143,7 +143,8 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	seconds := since.Seconds()
 	flight := (inFlight(f.Queue) + inFlight(q)) / 2 * seconds
 	grown := depth(q) - depth(f.Queue)
-	if f.Resumed {
+	unwatched := f.Resumed || since > flowKeptGap
+	if unwatched {
 		f.Falls = f.fell(0, 0, seconds)
 	} else {
 		f.Falls = f.fell(-grown, flight, seconds)
@@ -154,7 +155,7 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	f.Came, f.Minutes = slices.Clone(f.Came), slices.Clone(f.Minutes)
 	f.divide(q, began, func(share float64) (Interval, FlowMinute) {
 		i := Interval{Seconds: seconds * share, Messages: came * share, Done: done * share, Seen: seen * share, Unsure: doubt * share}
-		if f.Resumed {
+		if unwatched {
 			return i, FlowMinute{Unwatched: seconds * share}
 		}
 		return i, FlowMinute{Covered: seconds * share, Flight: flight * share, Unsure: unsure * share, Pods: float64(pods) * seconds * share}

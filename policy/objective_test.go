@@ -25,6 +25,7 @@ type plant struct {
 	rate      float64 // messages that a ready pod does in a second
 	comes     func(second int) float64
 	published bool
+	blind     bool // the queue can't be read
 	away      bool // nobody reads or decides
 
 	second  int
@@ -91,7 +92,7 @@ func (p *plant) pass(seconds int) {
 		if p.away {
 			continue
 		}
-		if p.second%5 == 0 {
+		if p.second%5 == 0 && !p.blind {
 			p.queue = metrics.Known(p.depth(), p.now())
 		}
 		if n := len(p.minutes) - 3; p.published && n > 0 && p.second%60 == 10 {
@@ -325,6 +326,33 @@ func TestABurstIsNoRate(t *testing.T) {
 	}
 	if p.late > 0 {
 		t.Errorf("%v of %v messages were late", p.late, p.done)
+	}
+}
+
+// TestNothingIsLearnedWhereNobodyLooked: pods did no work of which it is known how much
+// while the queue couldn't be read.
+func TestNothingIsLearnedWhereNobodyLooked(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 2m")
+	p.comes = func(int) float64 { return 12 }
+	p.limit = 12 // so that work waits for pods
+	p.pass(1200)
+	from := p.now()
+	p.blind = true
+	p.pass(600)
+	to := p.now()
+	p.blind = false
+	p.pass(600)
+	learned := 0
+	for _, r := range p.ledger.Workloads[p.group.Workloads[0].ID].Flow.Rates {
+		if r.At.After(from) && r.At.Before(to.Add(-time.Minute)) {
+			t.Errorf("learned of %s: %+v", r.At, r)
+		}
+		if !r.At.Before(to) {
+			learned++
+		}
+	}
+	if learned == 0 {
+		t.Error("nothing was learned afterwards either")
 	}
 }
 
