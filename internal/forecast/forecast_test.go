@@ -128,8 +128,8 @@ func TestCloudWatchIsAskedWithAnObjective(t *testing.T) {
 	w := burst()
 	w.PublishDelay = time.Minute
 	o := play(t, w, c)
-	if minutes := int64(o.SimulatedSeconds/60) + 1; o.Calls.CloudWatchMetrics != 5*minutes {
-		t.Errorf("expected 5 metrics in each of %d minutes, found %d", minutes, o.Calls.CloudWatchMetrics)
+	if minutes := int64(o.SimulatedSeconds/60) + 1; o.Calls.CloudWatchMetrics != 4*minutes {
+		t.Errorf("expected 4 metrics in each of %d minutes, found %d", minutes, o.Calls.CloudWatchMetrics)
 	}
 	if points[0] != 0 || points[len(points)-1] == 0 {
 		t.Errorf("expected minutes to be published a minute after they ended, found %v", points)

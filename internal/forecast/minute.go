@@ -4,10 +4,11 @@ import (
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
+	"github.com/keda-headroom/headroom/metrics/cloudwatch"
 )
 
-// cloudWatchMetrics is how many metrics of a queue are asked for in a minute.
-const cloudWatchMetrics = 5
+// cloudWatchMetrics is how many metrics of a standard queue are asked for in a minute.
+var cloudWatchMetrics = int64(cloudwatch.MetricsOf("queue"))
 
 // keptMinutes is how far back CloudWatch is asked.
 const keptMinutes = 30
