@@ -419,6 +419,9 @@ func whole(v float64) int {
 func (p pursuit) describe(o *ObjectivePlan, s SQS) string {
 	text := fmt.Sprintf("the objective of %s asks for %s: the oldest message is %s old (±%s), %s messages are to be done and %s/s come, at %s/s for each pod, and a pod that is asked for now works in %s",
 		docShowDuration(int64(s.MaxMessageAge)), replicas(o.Replicas), seconds(o.Age.Seconds), seconds(o.Age.Uncertainty), short(p.work), short(o.Arrivals), short(o.Rate), seconds(p.lead))
+	if p.spare >= 1 && float64(o.Replicas)*p.rate < p.recent {
+		text += fmt.Sprintf("; more come than %s do, which is well until messages would get older than %s", replicas(o.Replicas), seconds(p.spare))
+	}
 	if o.Replicas >= p.most && p.work > 0 {
 		text += "; " + p.why
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -302,6 +303,27 @@ func TestObjectiveOfABurst(t *testing.T) {
 	// Pods that start, and a fall that is followed a minute late, cost as much again.
 	if ideal := 1000 / p.rate; float64(p.podSeconds) > 2.7*ideal {
 		t.Errorf("%d seconds of pods for %v of work", p.podSeconds, ideal)
+	}
+}
+
+// TestMessagesMayWait: a pod less than keep up does for as long as nothing gets older than
+// it may without need, and the decision says so. Then there are enough, and it goes on.
+func TestMessagesMayWait(t *testing.T) {
+	p := newPlant(t, "maxMessageAge: 10m, secondsPerMessage: 0.5")
+	p.comes = func(int) float64 { return 3 }
+	p.pass(900)
+	p.comes = func(int) float64 { return 4.4 }
+	p.pass(300)
+	if got := len(p.pods); got != 2 || p.age() < 10 || !strings.Contains(p.plan.Sentence, "more come than 2 replicas do, which is well until messages would get older than 6m") {
+		t.Errorf("%d pods, the oldest message is %v s old: %s", got, p.age(), p.plan.Sentence)
+	}
+	oldest := 0.0
+	for range 7200 {
+		p.pass(1)
+		oldest = max(oldest, p.age())
+	}
+	if oldest < 120 || oldest > 0.8*600 || p.late > 0 || len(p.pods) < 2 {
+		t.Errorf("the oldest message was %v s old, %v were late, %d pods", oldest, p.late, len(p.pods))
 	}
 }
 
