@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,11 +88,19 @@ var troubles = []trouble{
 // beyond the time that pods take to end, and from then on nobody is refused.
 func TestShedFreesWhatNobodyCouldReckonWith(t *testing.T) {
 	t.Parallel()
+	var shed atomic.Int32
+	t.Cleanup(func() {
+		if !t.Failed() && shed.Load() == 0 {
+			t.Error("no pod was evicted in any of the troubles")
+		}
+	})
 	for _, of := range []struct{ grace, drain time.Duration }{{2 * time.Second, time.Second}, {30 * time.Second, 25 * time.Second}} {
 		for _, trouble := range troubles {
 			t.Run(fmt.Sprintf("%s with %s grace", trouble.name, of.grace), func(t *testing.T) {
 				t.Parallel()
-				trouble.shed(t, of.grace, of.drain)
+				if trouble.shed(t, of.grace, of.drain) {
+					shed.Add(1)
+				}
 			})
 		}
 	}
@@ -106,7 +115,9 @@ func attentive(workloads ...string) string {
 	return p
 }
 
-func (tr trouble) shed(t *testing.T, grace, drain time.Duration) {
+// shed plays the trouble, and reports whether pods were evicted: where the HPA scales in
+// before half of the reserve is gone, none has to be.
+func (tr trouble) shed(t *testing.T, grace, drain time.Duration) (evicted bool) {
 	s := newGateSite(t)
 	f := &gatedFleet{
 		fleet: s.start(&fleet{name: "orders", max: 100, works: true, work: time.Second}),
@@ -142,7 +153,11 @@ func (tr trouble) shed(t *testing.T, grace, drain time.Duration) {
 	if most := busy * (reaction + grace); longest > most {
 		t.Errorf("less than %d connections were free for %s, want at most %s even on a machine that is busy", least, longest, most)
 	}
-	if tr.extra == 0 {
+	_, evicted, err := s.headroom.metric(context.WithoutCancel(t.Context()), "headroom_evictions_total", map[string]string{"namespace": s.namespace, "workload": "orders", "reason": "Shed", "result": "ok"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if evicted && tr.extra == 0 {
 		s.told("ScaledObject/orders", "EvictedToFreeConnections")
 	}
 
@@ -152,6 +167,7 @@ func (tr trouble) shed(t *testing.T, grace, drain time.Duration) {
 	if late := s.refusedSince(recovered); len(late) > 0 {
 		t.Errorf("after half of the reserve was free again PostgreSQL refused %v: want nothing", late)
 	}
+	return evicted
 }
 
 // lacked is for how long at a stretch fewer than least connections were free at most,
