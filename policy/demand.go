@@ -97,11 +97,12 @@ func (f *fleet) asks(now time.Time, q metrics.Queue, began time.Time, points met
 }
 
 func describeBacklog(q metrics.Queue, s SQS, asked int) string {
-	if s.IncludeDelayed {
-		return fmt.Sprintf("the queue asks for %s: %d visible, %d in flight and %d delayed at %d messages per pod", replicas(asked), q.Visible, q.InFlight, q.Delayed, s.MessagesPerPod)
-	}
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
-	return "the queue asks for " + replicas(asked) + ": " + number(q.Visible) + " visible and " + number(q.InFlight) + " in flight at " + number(s.MessagesPerPod) + " messages per pod"
+	text := number(q.Visible) + " visible and " + number(q.InFlight) + " in flight"
+	if s.IncludeDelayed {
+		text = number(q.Visible) + " visible, " + number(q.InFlight) + " in flight and " + number(q.Delayed) + " delayed"
+	}
+	return "the queue asks for " + replicas(asked) + ": " + text + " at " + number(s.MessagesPerPod) + " messages per pod"
 }
 
 // replicas writes a number of replicas for a person.

@@ -178,7 +178,7 @@ func (f Flow) arrivals(perMessage float64) (rate, doubt float64) {
 	}
 	s := sums[cut]
 	if cut == n {
-		return max(0, f.cameIn(s.seconds)) / s.seconds, math.Sqrt(s.variance) / s.seconds
+		return f.cameIn(s.seconds) / s.seconds, math.Sqrt(s.variance) / s.seconds
 	}
 	return max(0, s.came) / s.seconds, math.Sqrt(s.variance) / s.seconds
 }

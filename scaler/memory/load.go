@@ -56,7 +56,7 @@ func (s *Store) Load(ctx context.Context) (Loaded, error) {
 		}
 		r.queues = q
 		records = append(records, r)
-		s.written[r.Database] = written{record: r, queues: q, plan: m.Data[planKey]}
+		s.written[r.Database] = written{record: r, plan: m.Data[planKey]}
 	}
 	return merge(records, now), nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,21 +46,21 @@ func encodeQueues(q queues) (data []byte, left string, err error) {
 	if len(q) == 0 {
 		return nil, "", nil
 	}
+	if data, err = json.Marshal(keptQueues{version, q}); err != nil {
+		return nil, "", fmt.Errorf("what was learned of queues: %w", err)
+	}
+	if len(data) <= maxQueuesSize {
+		return data, "", nil
+	}
 	learned := queues{}
 	for id, f := range q {
 		learned[id] = f.Learned()
 	}
-	for _, try := range []struct {
-		queues
-		left string
-	}{{q, ""}, {learned, "when messages came to its queues"}} {
-		data, err = json.Marshal(keptQueues{version, try.queues})
-		if err != nil {
-			return nil, "", fmt.Errorf("what was learned of queues: %w", err)
-		}
-		if len(data) <= maxQueuesSize {
-			return data, try.left, nil
-		}
+	if data, err = json.Marshal(keptQueues{version, learned}); err != nil {
+		return nil, "", fmt.Errorf("what was learned of queues: %w", err)
+	}
+	if len(data) <= maxQueuesSize {
+		return data, "when messages came to its queues", nil
 	}
 	return nil, "what was learned of its queues", nil
 }
@@ -81,16 +80,9 @@ func readQueues(m *corev1.ConfigMap) (queues, error) {
 }
 
 func parseQueues(data []byte) (queues, error) {
-	if len(data) > maxQueuesSize {
-		return nil, fmt.Errorf("expected at most %d bytes, found %d", maxQueuesSize, len(data))
-	}
 	var kept keptQueues
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(&kept); err != nil {
+	if err := decode(json.NewDecoder(bytes.NewReader(data)), len(data), maxQueuesSize, &kept); err != nil {
 		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("expected one JSON object, found something after it")
 	}
 	if kept.Version != version {
 		return nil, fmt.Errorf("expected version %d, found %d", version, kept.Version)

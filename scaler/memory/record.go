@@ -73,16 +73,10 @@ type keptPolicy struct {
 // parse reads what encode wrote. What it does not expect is an error.
 func parse(data []byte) (record, error) {
 	var r record
-	if len(data) > maxSize {
-		return record{}, fmt.Errorf("expected at most %d bytes, found %d", maxSize, len(data))
-	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&r); err != nil {
+	if err := decode(decoder, len(data), maxSize, &r); err != nil {
 		return record{}, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return record{}, errors.New("expected one JSON object, found something after it")
 	}
 	if r.Version != version {
 		return record{}, fmt.Errorf("expected version %d, found %d", version, r.Version)
@@ -91,6 +85,20 @@ func parse(data []byte) (record, error) {
 		return record{}, errors.New("expected a database, found none")
 	}
 	return r, r.check()
+}
+
+// decode reads the one JSON object that there is in size bytes, at most most.
+func decode(decoder *json.Decoder, size, most int, into any) error {
+	if size > most {
+		return fmt.Errorf("expected at most %d bytes, found %d", most, size)
+	}
+	if err := decoder.Decode(into); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("expected one JSON object, found something after it")
+	}
+	return nil
 }
 
 // check says what no Headroom can have written.

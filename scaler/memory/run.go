@@ -93,8 +93,8 @@ func (w written) same(other written) bool {
 	if err != nil || otherErr != nil || !bytes.Equal(a, b) {
 		return false
 	}
-	a, _, err = encodeQueues(w.queues)
-	b, _, otherErr = encodeQueues(other.queues)
+	a, _, err = encodeQueues(w.record.queues)
+	b, _, otherErr = encodeQueues(other.record.queues)
 	return err == nil && otherErr == nil && bytes.Equal(a, b)
 }
 

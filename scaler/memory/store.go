@@ -72,7 +72,6 @@ type Store struct {
 // written is what an object was last made to say.
 type written struct {
 	record record
-	queues queues
 	plan   string
 	at     time.Time
 	left   string
@@ -112,7 +111,7 @@ func (s *Store) save(ctx context.Context, w written) (left string, err error) {
 	if err != nil {
 		return "", err
 	}
-	learned, leftOfQueues, err := encodeQueues(w.queues)
+	learned, leftOfQueues, err := encodeQueues(r.queues)
 	if err != nil {
 		return "", err
 	}
@@ -190,6 +189,7 @@ func (s *Store) current(state *scaler.State) map[metrics.ID]written {
 		for _, database := range d.Group.Databases {
 			r := recordOf(d, database.ID)
 			r.Installation, r.Written = s.options.Installation, state.At.UTC()
+			r.queues = queuesOf(d, database.ID)
 			for _, k := range concerning(kept, state.Set, database.ID) {
 				p, err := keep(k)
 				if err != nil {
@@ -198,7 +198,7 @@ func (s *Store) current(state *scaler.State) map[metrics.ID]written {
 				}
 				r.Policies = append(r.Policies, p)
 			}
-			out[database.ID] = written{record: r, queues: queuesOf(d, database.ID), plan: inShort(d.Plan, database.ID)}
+			out[database.ID] = written{record: r, plan: inShort(d.Plan, database.ID)}
 		}
 	}
 	return out

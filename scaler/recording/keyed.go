@@ -76,10 +76,11 @@ func writeMap[V, T any](w *delta.Writer, codec delta.Codec[T], open func(V) T, o
 type part[V, T any] struct {
 	codec delta.Codec[T]
 	close func(T) V
-	// shared is whether what close makes of a value refers to memory of the value.
-	shared bool
-	slots  []*slot[T] // by the reference of their key; nil where the map never had it
-	stale  []*slot[T] // have changed since the map was brought up to date
+	// own is whether what close makes of a value refers to no memory of the value, which
+	// the next one may be read into then.
+	own   bool
+	slots []*slot[T] // by the reference of their key; nil where the map never had it
+	stale []*slot[T] // have changed since the map was brought up to date
 }
 
 // slot is the place of one key.
@@ -116,10 +117,10 @@ func (p *part[V, T]) read(r *delta.Reader, m *map[metrics.ID]V) {
 		case s.given:
 			p.codec.Skip(r)
 		default:
-			if p.shared {
-				p.codec.Read(r, &s.value)
-			} else {
+			if p.own {
 				p.codec.ReadOwn(r, &s.value)
+			} else {
+				p.codec.Read(r, &s.value)
 			}
 			if s.there = true; !s.stale {
 				s.stale = true

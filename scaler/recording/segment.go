@@ -159,13 +159,13 @@ type decoded struct {
 
 func (d *decoder) newDecoded() *decoded {
 	out := &decoded{Record: Record{Program: d.program}, reader: &d.r}
-	out.databases = part[metrics.Reading[metrics.Database], reading[metrics.Database]]{codec: d.codecs.databases, close: closed[metrics.Database], shared: true}
-	out.queues = part[metrics.Reading[metrics.Queue], reading[metrics.Queue]]{codec: d.codecs.queues, close: closed[metrics.Queue], shared: true}
-	out.fleets = part[metrics.Reading[metrics.Fleet], reading[metrics.Fleet]]{codec: d.codecs.fleets, close: closed[metrics.Fleet], shared: true}
-	out.rDatabase = part[policy.DatabaseMemory, policy.DatabaseMemory]{codec: d.codecs.rDatabase, close: same[policy.DatabaseMemory], shared: true}
-	out.rWorkload = part[policy.WorkloadMemory, policy.WorkloadMemory]{codec: d.codecs.rWorkload, close: same[policy.WorkloadMemory], shared: true}
-	out.outcomes = part[Outcome, Outcome]{codec: d.codecs.outcomes, close: same[Outcome], shared: true}
-	out.points = part[metrics.Reading[metrics.Points], reading[published]]{codec: d.codecs.points, close: closedPoints}
+	out.databases = part[metrics.Reading[metrics.Database], reading[metrics.Database]]{codec: d.codecs.databases, close: closed[metrics.Database]}
+	out.queues = part[metrics.Reading[metrics.Queue], reading[metrics.Queue]]{codec: d.codecs.queues, close: closed[metrics.Queue]}
+	out.fleets = part[metrics.Reading[metrics.Fleet], reading[metrics.Fleet]]{codec: d.codecs.fleets, close: closed[metrics.Fleet]}
+	out.rDatabase = part[policy.DatabaseMemory, policy.DatabaseMemory]{codec: d.codecs.rDatabase, close: same[policy.DatabaseMemory]}
+	out.rWorkload = part[policy.WorkloadMemory, policy.WorkloadMemory]{codec: d.codecs.rWorkload, close: same[policy.WorkloadMemory]}
+	out.outcomes = part[Outcome, Outcome]{codec: d.codecs.outcomes, close: same[Outcome]}
+	out.points = part[metrics.Reading[metrics.Points], reading[published]]{codec: d.codecs.points, close: closedPoints, own: true}
 	return out
 }
 

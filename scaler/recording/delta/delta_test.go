@@ -146,18 +146,24 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 		}
 		old := asJSON(t, read)
 		kept := read
-		reader.Begin(record, at)
-		c.Read(&reader, &read)
-		if err := reader.End(); err != nil {
-			t.Fatalf("record %d: %v", i, err)
-		}
-		if diff := cmp.Diff(after, read, cmp.AllowUnexported(intorpercent.Value{})); diff != "" {
-			t.Fatalf("record %d (- written, + read):\n%s", i, diff)
-		}
+		readBack(t, i, &reader, record, at, c, &read, after)
 		if asJSON(t, kept) != old {
 			t.Fatalf("record %d changed the value before it", i)
 		}
 		before = after
+	}
+}
+
+// readBack reads a record over what was read before it, and expects what was written.
+func readBack(t *testing.T, i int, reader *delta.Reader, record []byte, at time.Time, c delta.Codec[everything], read *everything, want everything) {
+	t.Helper()
+	reader.Begin(record, at)
+	c.Read(reader, read)
+	if err := reader.End(); err != nil {
+		t.Fatalf("record %d: %v", i, err)
+	}
+	if diff := cmp.Diff(want, *read, cmp.AllowUnexported(intorpercent.Value{})); diff != "" {
+		t.Fatalf("record %d (- written, + read):\n%s", i, diff)
 	}
 }
 
@@ -184,14 +190,7 @@ func TestReuse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reader.Begin(record, at)
-		c.Read(&reader, &read)
-		if err := reader.End(); err != nil {
-			t.Fatalf("record %d: %v", i, err)
-		}
-		if diff := cmp.Diff(after, read, cmp.AllowUnexported(intorpercent.Value{})); diff != "" {
-			t.Fatalf("record %d (- written, + read):\n%s", i, diff)
-		}
+		readBack(t, i, &reader, record, at, c, &read, after)
 		if asJSON(t, kept) != keptText {
 			t.Fatalf("record %d changed a value that was kept", i)
 		}

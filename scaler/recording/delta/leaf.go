@@ -96,7 +96,7 @@ func (stringNode) write(w *Writer, old, new reflect.Value) {
 }
 
 func (stringNode) read(r *Reader, into reflect.Value) { into.SetString(r.Text()) }
-func (stringNode) skip(r *Reader)                     { r.skipText() }
+func (stringNode) skip(r *Reader)                     { r.text() }
 
 // jsonNode is for types that keep their fields to themselves.
 type jsonNode struct{}
@@ -130,7 +130,7 @@ func (jsonNode) read(r *Reader, into reflect.Value) {
 	into.Set(value.Elem())
 }
 
-func (jsonNode) skip(r *Reader) { r.skipText() }
+func (jsonNode) skip(r *Reader) { r.text() }
 
 type timeNode struct{}
 

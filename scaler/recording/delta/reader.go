@@ -103,25 +103,18 @@ func (r *Reader) Int() int64 {
 }
 
 // Text reads a text with its length.
-func (r *Reader) Text() string {
+func (r *Reader) Text() string { return string(r.text()) }
+
+// text is Text for whoever has no use for it after the record.
+func (r *Reader) text() []byte {
 	n := r.Uint()
 	if n > uint64(len(r.in)-r.pos) {
 		r.fail("expected a text of %d bytes, found %d", n, len(r.in)-r.pos)
-		return ""
+		return nil
 	}
-	text := string(r.in[r.pos : r.pos+int(n)])
+	text := r.in[r.pos : r.pos+int(n)]
 	r.pos += int(n)
 	return text
-}
-
-// skipText passes over what Text reads.
-func (r *Reader) skipText() {
-	n := r.Uint()
-	if n > uint64(len(r.in)-r.pos) {
-		r.fail("expected a text of %d bytes, found %d", n, len(r.in)-r.pos)
-		return
-	}
-	r.pos += int(n)
 }
 
 // Key reads a key, and whether what it stands for is removed.
