@@ -49,7 +49,9 @@ func TestFind(t *testing.T) {
 		"IPv6": {vars("U", "postgres://u@[2001:DB8::1]:6543/x"), []dbenv.Use{{Host: "2001:db8::1", Port: "6543", User: "u", Database: "x", From: "U"}}},
 		"none": {vars("SENTRY_DSN", "https://key@sentry.example/1", "REDIS_URL", "redis://cache:6379", "DB_HOST", "/var/run/postgresql",
 			"HOST", "0.0.0.0", "REDIS_HOST", "cache", "DATABASE_URL", "postgres:///orders", "GHOST", "boo", "ARGS", "host=web retries=3", "DB_POOL_SIZE", "many",
-			"A_URL", "postgres://u:p?w@db/x", "B_URL", "postgres://u:pa?w@b@db/x", "C_URL", "postgres://u:secret"), nil},
+			"A_URL", "postgres://u:p?w@db/x", "B_URL", "postgres://u:pa?w@b@db/x", "C_URL", "postgres://u:secret",
+			"D_URL", "postgres://[ 0", "E_URL", "postgres://[::1", "F_URL", "postgres://[::1]5432", "G_URL", "postgres://[db]", "H_URL", "postgres://a!b/x",
+			"I_URL", "postgres://a:b:c/x"), nil},
 		"only the host of a secret": {map[string]dbenv.Variable{"DATABASE_URL": {Value: "postgres://worker:hunter2@db:5433/orders?pool_max_conns=9", Secret: true}, "POOL_SIZE": {Value: "9", Secret: true}},
 			[]dbenv.Use{{Host: "db", Port: "5433", From: "DATABASE_URL"}}},
 	} {
@@ -62,12 +64,12 @@ func TestFind(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"postgres://u:p@h:1/d?pool_max_conns=3", "jdbc:postgresql://h", "host=h user=u", "Host=h;Username=u", "postgres://[::", "a://b"} {
+	for _, text := range []string{"postgres://u:p@h:1/d?pool_max_conns=3", "jdbc:postgresql://h", "host=h user=u", "Host=h;Username=u", "postgres://[::", "postgres://[ 0", "a://b"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		u, ok := dbenv.Parse(text)
-		if ok && (u.Host == "" || strings.ContainsAny(u.Host, "@/ ")) || u.Connections < 0 {
+		if ok && (u.Host == "" || strings.ContainsAny(u.Host, "@/ []$")) || u.Connections < 0 {
 			t.Errorf("%q: found %+v", text, u)
 		}
 	})

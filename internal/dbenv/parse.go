@@ -1,6 +1,7 @@
 package dbenv
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -135,20 +136,38 @@ func unescape(text string) string {
 	return text
 }
 
-// splitHost takes "db:5433" apart, of several hosts the first. A path of a socket
-// is no host.
+// splitHost takes "db:5433" apart, of several hosts the first. The host is "" where
+// the text names none: a path of a socket, or anything that a host's name can't hold,
+// as it may be a piece of a password.
 func splitHost(text string) (host, port string) {
 	text, _, _ = strings.Cut(text, ",")
 	text = strings.TrimSpace(text)
 	if rest, ok := strings.CutPrefix(text, "["); ok {
-		host, rest, _ := strings.Cut(rest, "]")
-		return strings.ToLower(host), strings.TrimPrefix(rest, ":")
+		inside, after, closed := strings.Cut(rest, "]")
+		port, colon := strings.CutPrefix(after, ":")
+		if !closed || !isIPv6(inside) || after != "" && !colon {
+			return "", ""
+		}
+		return strings.ToLower(inside), port
 	}
-	if strings.Count(text, ":") == 1 {
-		text, port, _ = strings.Cut(text, ":")
+	if isIPv6(text) {
+		return strings.ToLower(text), ""
 	}
-	if strings.ContainsAny(text, "/ $()%{}") {
+	host, port, _ = strings.Cut(text, ":")
+	host = strings.TrimSuffix(host, ".")
+	if strings.ContainsFunc(host, foreign) {
 		return "", ""
 	}
-	return strings.ToLower(strings.TrimSuffix(text, ".")), port
+	return strings.ToLower(host), port
+}
+
+func isIPv6(text string) bool {
+	address, err := netip.ParseAddr(text)
+	return err == nil && address.Is6()
+}
+
+// foreign reports whether a name that DNS resolves can't hold r; some servers' names
+// have underscores.
+func foreign(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.", r))
 }
