@@ -58,6 +58,8 @@ func TestLoad(t *testing.T) {
 		"a directory":                {"a/databases.yaml": database, "b/workloads.yml": workload, "README.md": "apiVersion: [", ".git/old.yaml": workload},
 		"a ConfigMap":                {"databases.yaml": database, "manifests.yaml": configMap("true", workload)},
 		"among manifests":            {"databases.yaml": database + "---\n" + deployment, "manifests.yaml": deployment + "---\n" + workload},
+		"in a list":                  {"all.yaml": database + "---\napiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(workload), "\n", "\n  ") + "\n"},
+		"beside what is no manifest": {"all.yaml": database + "---\n" + workload, "values.yaml": "image: worker\n"},
 		"a ConfigMap that is no one": {"all.yaml": database + "---\n" + workload, "manifests.yaml": configMap("false", workload)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,8 +81,8 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		want    []string
 	}{
 		"where it stands":       {map[string]string{"all.yaml": database + "---\n" + wrong}, []string{"all.yaml:14:", "messagesPerPod: expected"}},
-		"in a ConfigMap's text": {map[string]string{"all.yaml": configMap("true", wrong)}, []string{"all.yaml, ConfigMap policies, key policy.yaml:8:", "messagesPerPod: expected"}},
-		"beside manifests":      {map[string]string{"all.yaml": deployment + "---\n" + wrong}, []string{"all.yaml: workloads[0].sqs.messagesPerPod: expected"}},
+		"in a ConfigMap's text": {map[string]string{"all.yaml": configMap("true", wrong)}, []string{"all.yaml:13:32:", "messagesPerPod: expected"}},
+		"beside manifests":      {map[string]string{"all.yaml": deployment + "---\n" + wrong}, []string{"all.yaml:12:28: workloads[0].sqs.messagesPerPod: expected"}},
 		"no YAML":               {map[string]string{"all.yaml": "apiVersion: ["}, []string{"all.yaml"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +96,10 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 	}
 	if set, err := policyfiles.Load([]string{files(t, map[string]string{"all.yaml": deployment})}); err != nil || len(set.Workloads) > 0 {
 		t.Errorf("no policies: %+v %v", set, err)
+	}
+	values := filepath.Join(files(t, map[string]string{"values.yaml": database + "---\nimage: worker\n"}), "values.yaml")
+	if _, err := policyfiles.Load([]string{values}); err == nil || !strings.Contains(err.Error(), "values.yaml:7: expected policies") {
+		t.Errorf("a file that is no manifest: %v", err)
 	}
 	if _, err := policyfiles.Load([]string{filepath.Join(t.TempDir(), "nowhere.yaml")}); err == nil || !strings.Contains(err.Error(), "nowhere.yaml") {
 		t.Errorf("a path that leads nowhere: %v", err)

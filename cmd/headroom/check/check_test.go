@@ -208,7 +208,7 @@ func TestWhatCanNotBeRead(t *testing.T) {
 func TestPoliciesThatAreNotRight(t *testing.T) {
 	inWorld(t, fakeaws.Options{}, strings.Replace(shop, "messagesPerPod: 20}", "messagesPerPod: 0}", 1), func(w *world) {
 		err := check.Run(w.Context(), w.options)
-		if err == nil || !strings.Contains(err.Error(), "messagesPerPod") || !strings.Contains(err.Error(), "ConfigMap shop-headroom, key policy.yaml") || !strings.Contains(err.Error(), "headroom lint") {
+		if err == nil || !strings.Contains(err.Error(), "messagesPerPod") || !strings.Contains(err.Error(), "policies.yaml:11:32: ") || !strings.Contains(err.Error(), "headroom lint") {
 			w.Errorf("%v", err)
 		}
 	})

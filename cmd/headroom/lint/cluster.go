@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/keda-headroom/headroom/internal/inventory"
+	"github.com/keda-headroom/headroom/internal/policyfiles"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -39,10 +40,10 @@ func judgeCluster(ctx context.Context, o Options) (Report, error) {
 	for _, m := range policies.Policies {
 		for _, key := range inventory.Keys(m) {
 			object := fmt.Sprintf("ConfigMap %s/%s, key %s", m.Namespace, m.Name, key)
-			j.policy(candidate{
-				source: policy.Source{Namespace: m.Namespace, Name: m.Name, CreatedAt: m.CreationTimestamp.Time, Where: object},
-				text:   []byte(m.Data[key]), object: object,
-				place: func(int, int) (int, int) { return 0, 0 },
+			j.policy(policyfiles.Text{
+				Source:  policy.Source{Namespace: m.Namespace, Name: m.Name, CreatedAt: m.CreationTimestamp.Time, Where: object},
+				Content: []byte(m.Data[key]), Object: object,
+				Place: func(int, int) (int, int) { return 0, 0 },
 			})
 		}
 	}

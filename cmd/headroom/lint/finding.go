@@ -90,7 +90,7 @@ func nothing(r Report, manifests []manifest) Finding {
 		others = append(others, s.What)
 	}
 	for _, m := range manifests {
-		others = append(others, m.apiVersion+" "+m.kind)
+		others = append(others, m.APIVersion+" "+m.Kind)
 	}
 	slices.Sort(others)
 	others = slices.Compact(others)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keda-headroom/headroom/internal/bypass"
 	"github.com/keda-headroom/headroom/internal/inventory"
+	"github.com/keda-headroom/headroom/internal/policyfiles"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -15,7 +16,7 @@ import (
 type judgment struct {
 	report    Report
 	policies  []policy.Document
-	places    map[string]candidate // by policy.Source.Where
+	texts     policyfiles.Texts
 	inventory inventory.Inventory
 	objects   map[bypass.Object]manifest // where they stand, for those from files
 	// recognized counts what there was to judge, good or bad.
@@ -25,7 +26,7 @@ type judgment struct {
 func newJudgment() *judgment {
 	return &judgment{
 		report:  Report{Findings: []Finding{}, Skipped: []skipped{}, Files: []string{}},
-		places:  map[string]candidate{},
+		texts:   policyfiles.Texts{},
 		objects: map[bypass.Object]manifest{},
 	}
 }
@@ -41,13 +42,17 @@ func judgeFiles(inputs []input) Report {
 			j.recognized++
 			continue
 		}
-		found := documents(in)
-		j.report.Skipped = append(j.report.Skipped, found.others...)
-		manifests = append(manifests, found.manifests...)
-		for _, c := range found.policies {
-			j.policy(c)
+		texts, objects := policyfiles.Take(in.name, in.namespace, in.content)
+		for _, text := range texts {
+			j.policy(text)
 		}
-		for _, m := range found.manifests {
+		for _, object := range objects {
+			if !judged(object.APIVersion, object.Kind) {
+				j.report.Skipped = append(j.report.Skipped, skip(in.name, object))
+				continue
+			}
+			m := manifest{file: in.name, namespace: in.namespace, Object: object}
+			manifests = append(manifests, m)
 			j.manifest(m)
 		}
 	}
@@ -59,26 +64,24 @@ func judgeFiles(inputs []input) Report {
 }
 
 // policy reads the policies of one input.
-func (j *judgment) policy(c candidate) {
+func (j *judgment) policy(text policyfiles.Text) {
 	j.recognized++
-	j.places[c.source.Where] = c
-	found, problems := policy.Parse(c.source, c.text)
+	found, problems := j.texts.Add(text)
 	j.problems(problems)
 	j.policies = append(j.policies, found...)
 }
 
 func (j *judgment) problems(problems []policy.Problem) {
 	for _, p := range problems {
-		c := j.places[p.Where]
-		line, column := c.place(p.Line, p.Column)
-		object := c.object
-		if c.file == "" && p.Line > 0 {
+		in, line, column := j.texts.Place(p)
+		object := in.Object
+		if in.File == "" && p.Line > 0 {
 			object += fmt.Sprintf(", line %d", p.Line) // of a value in a cluster
 		}
 		j.report.Findings = append(j.report.Findings, Finding{
-			File: c.file, Line: line, Column: column, Object: object,
+			File: in.File, Line: line, Column: column, Object: object,
 			Severity: p.Severity, Code: p.Code, Field: p.Field, Value: p.Value, Rule: p.Rule,
-			namespace: c.source.Namespace,
+			namespace: in.Source.Namespace,
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keda-headroom/headroom/internal/argoapi"
 	"github.com/keda-headroom/headroom/internal/bypass"
+	"github.com/keda-headroom/headroom/internal/policyfiles"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -18,9 +19,23 @@ const CodeManifest = "Manifest"
 
 // manifest is an object of a kind that matters here, and where it stands.
 type manifest struct {
-	file, namespace  string
-	apiVersion, kind string
-	root             *yaml.Node
+	file, namespace string
+	policyfiles.Object
+}
+
+// skipped is a document that is none of ours.
+type skipped struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	What string `json:"what"` // apiVersion and kind
+}
+
+func skip(file string, object policyfiles.Object) skipped {
+	what := strings.TrimSpace(object.APIVersion + " " + object.Kind)
+	if what == "" {
+		what = "no apiVersion and no kind"
+	}
+	return skipped{File: file, Line: object.Root.Line, What: what}
 }
 
 // judged reports whether objects of the kind are read, to be judged or because
@@ -51,7 +66,7 @@ const defaultNamespace = "default"
 
 // manifest reads one object.
 func (j *judgment) manifest(m manifest) {
-	if m.kind == "ScaledObject" || m.kind == "ScaledJob" {
+	if m.Kind == "ScaledObject" || m.Kind == "ScaledJob" {
 		j.recognized++
 	}
 	namespace := m.namespace
@@ -59,14 +74,14 @@ func (j *judgment) manifest(m manifest) {
 		namespace = defaultNamespace
 	}
 	var value any
-	err := m.root.Decode(&value)
+	err := m.Root.Decode(&value)
 	var text []byte
 	if err == nil {
 		text, err = json.Marshal(value)
 	}
 	var object bypass.Object
 	if err == nil {
-		object, _, err = j.inventory.Add(m.apiVersion, m.kind, namespace, text)
+		object, _, err = j.inventory.Add(m.APIVersion, m.Kind, namespace, text)
 	}
 	if err != nil {
 		j.report.Findings = append(j.report.Findings, m.wrong(err))
@@ -79,8 +94,8 @@ func (j *judgment) manifest(m manifest) {
 // may hold a secret.
 func (m manifest) wrong(err error) Finding {
 	f := Finding{
-		File: m.file, Line: m.root.Line, Column: m.root.Column, Severity: policy.SeverityError, Code: CodeManifest,
-		Object: m.kind + " " + strings.TrimPrefix(text(m.root, "metadata", "namespace")+"/"+text(m.root, "metadata", "name"), "/"),
+		File: m.file, Line: m.Root.Line, Column: m.Root.Column, Severity: policy.SeverityError, Code: CodeManifest,
+		Object: m.Kind + " " + m.Name(),
 		Rule:   "expected an object as the API has it",
 	}
 	var kind *json.UnmarshalTypeError
@@ -94,7 +109,7 @@ func (m manifest) wrong(err error) Finding {
 // locate returns where a field stands, or what is nearest above it:
 // "spec.triggers[1].metadata", "metadata.annotations[autoscaling.keda.sh/paused]".
 func (m manifest) locate(field string) (line, column int) {
-	at, node := m.root, m.root
+	at, node := m.Root, m.Root
 	for _, step := range steps(field) {
 		for node.Kind == yaml.AliasNode {
 			node = node.Alias

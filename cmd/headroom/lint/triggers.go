@@ -160,7 +160,7 @@ func (j *judgment) policyFile(w policy.Workload) string {
 		if d.Source.Namespace != w.ID.Namespace {
 			continue
 		}
-		if of := j.places[d.Source.Where].file; file == "" {
+		if of := j.texts[d.Source.Where].File; file == "" {
 			file = of
 		} else if file != of {
 			return ""

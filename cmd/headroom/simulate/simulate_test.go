@@ -163,7 +163,7 @@ func TestWrong(t *testing.T) {
 		"--database-limit: expected one for shop/orders-db":                    func(o *simulate.Options) { o.DatabaseLimits = []string{"stock-db=5"} },
 		"--from, --to: expected part of the trace":                             func(o *simulate.Options) { o.From = time.Hour },
 		"no such file":                     func(o *simulate.Options) { o.Policies = []string{"nowhere.yaml"} },
-		"expected policies without errors": func(o *simulate.Options) { o.Policies = []string{"testdata/morning.csv"} },
+		"morning.csv:1: expected policies": func(o *simulate.Options) { o.Policies = []string{"testdata/morning.csv"} },
 		"testdata/policy.yaml: line 1":     func(o *simulate.Options) { o.Trace = "testdata/policy.yaml" },
 	} {
 		o := options()
