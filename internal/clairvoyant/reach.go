@@ -1,6 +1,9 @@
 package clairvoyant
 
-import "time"
+import (
+	"container/heap"
+	"time"
+)
 
 // Reach returns which messages could be done in time at all, and how many.
 func (p Problem) Reach() (reach []bool, kept int) {
@@ -54,23 +57,17 @@ func (p Problem) keep(pods int, kept func(message int)) {
 	}
 }
 
-// slots is a binary heap of when each slot is free.
+// slots is when each slot is free, as a heap: the first to be free is the first.
 type slots []time.Duration
 
 // replace puts another time in the place of the first.
-func (h slots) replace(at time.Duration) {
-	h[0] = at
-	for i := 0; ; {
-		least := i
-		for c := 2*i + 1; c <= 2*i+2 && c < len(h); c++ {
-			if h[c] < h[least] {
-				least = c
-			}
-		}
-		if least == i {
-			return
-		}
-		h[i], h[least] = h[least], h[i]
-		i = least
-	}
+func (s slots) replace(at time.Duration) {
+	s[0] = at
+	heap.Fix(s, 0)
 }
+
+func (s slots) Len() int           { return len(s) }
+func (s slots) Less(i, j int) bool { return s[i] < s[j] }
+func (s slots) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s slots) Push(any)           {} // there are never more
+func (s slots) Pop() any           { return nil }

@@ -44,7 +44,7 @@ func (r *run) oldest() (time.Duration, bool) {
 	if m, ok := r.queue.oldest(); ok {
 		first, found = m.at, true
 	}
-	for _, t := range r.work.heap {
+	for _, t := range r.work.queue {
 		if !t.what.pod.gone && (!found || t.what.at < first) {
 			first, found = t.what.at, true
 		}

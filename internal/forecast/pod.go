@@ -167,7 +167,7 @@ func (r *run) kill(p *pod) {
 	if p.gone {
 		return
 	}
-	for _, t := range r.work.heap {
+	for _, t := range r.work.queue {
 		if t.what.pod == p {
 			r.queue.putBack(t.what.item)
 			r.inFlight--
