@@ -210,19 +210,6 @@ func (f Flow) ageOf(n float64) (float64, bool) {
 	return age, reached
 }
 
-// cameIn is how many messages came in the last seconds.
-func (f Flow) cameIn(seconds float64) float64 {
-	sum := 0.0
-	for i := len(f.Came) - 1; i >= 0 && seconds > 0; i-- {
-		in := f.Came[i]
-		if in.Seconds > 0 {
-			sum += in.Messages * min(1, seconds/in.Seconds)
-		}
-		seconds -= in.Seconds
-	}
-	return sum
-}
-
 // until is the flow as it ended at t.
 func (f Flow) until(t time.Time) Flow {
 	skip := f.At.Sub(t).Seconds()

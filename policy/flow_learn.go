@@ -1,0 +1,176 @@
+package policy
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/keda-headroom/headroom/metrics"
+)
+
+// learn returns the flow corrected by what CloudWatch published of its minutes.
+func (f Flow) learn(points metrics.Points, fifo bool, concurrency int) Flow {
+	f.Came, f.Minutes, f.Rates = slices.Clone(f.Came), slices.Clone(f.Minutes), slices.Clone(f.Rates)
+	for i := range f.Minutes {
+		m := &f.Minutes[i]
+		p, ok := minuteOf(points, m.Start)
+		if !ok || m.Covered+m.Unwatched < 0.9*flowMinute.Seconds() {
+			continue
+		}
+		left := depth(f.Queue)
+		if i+1 < len(f.Minutes) {
+			left = f.Minutes[i+1].Left
+		}
+		came, done, known := inMinute(p, left-m.Left)
+		if !known {
+			continue
+		}
+		f.correct(m.Start, came)
+		if m.Used || m.Unwatched > 0 {
+			continue
+		}
+		m.Used = true
+		f.learnService(*m, done)
+		f.learnRate(*m, done)
+		f.learnGroups(*m, p, fifo, concurrency)
+	}
+	f.anchor(points)
+	return f
+}
+
+// inMinute is how many messages came and were done in a minute in which the depth
+// grew by grown. Deleting a message twice counts twice: what came and did not stay
+// tells more, and of both the smaller speaks. What a dead-letter queue is given comes
+// without being sent, so that the depth may grow by more than what was sent.
+func inMinute(p metrics.Minute, grown float64) (came, done float64, known bool) {
+	deleted, sent := finite(p.Deleted), finite(p.Sent)
+	switch {
+	case sent != nil && *sent >= grown-1-grown/20 && deleted != nil:
+		return *sent, max(0, min(*deleted, *sent-grown)), true
+	case sent != nil && *sent >= grown-1-grown/20:
+		return *sent, max(0, *sent-grown), true
+	case deleted != nil:
+		return max(0, grown+*deleted), *deleted, true
+	}
+	return 0, 0, false
+}
+
+// finite is a value that can be reckoned with, nil where there is none.
+func finite(v *float64) *float64 {
+	if v == nil || math.IsNaN(*v) || *v < 0 || *v > flowMost {
+		return nil
+	}
+	return v
+}
+
+// minuteOf finds what was published of a minute. Points are in order.
+func minuteOf(points metrics.Points, start time.Time) (metrics.Minute, bool) {
+	i, ok := slices.BinarySearchFunc(points.Minutes, start, func(m metrics.Minute, t time.Time) int { return m.Start.Compare(t) })
+	if !ok {
+		return metrics.Minute{}, false
+	}
+	return points.Minutes[i], true
+}
+
+// correct makes what came in the minute from start sum up to total. What the depth
+// showed stays: it is what was done beside it that had been guessed.
+func (f *Flow) correct(start time.Time, total float64) {
+	from, to := f.At.Sub(start).Seconds(), f.At.Sub(start.Add(flowMinute)).Seconds()
+	var within []int
+	var came, done, seconds float64
+	for i, age := range f.ages()[:len(f.Came)] {
+		if middle := age + f.Came[i].Seconds/2; middle > to && middle < from && !(f.Assumed && i == 0) {
+			within = append(within, i)
+			came += f.Came[i].Messages
+			done += f.Came[i].Done
+			seconds += f.Came[i].Seconds
+		}
+	}
+	if len(within) == 0 || seconds <= 0 || math.Abs(total-came) < 1e-6*(1+total) {
+		return
+	}
+	missing, sum := total-came, 0.0
+	for _, i := range within {
+		share := f.Came[i].Seconds / seconds
+		if done > 0 {
+			share = f.Came[i].Done / done
+		}
+		change := max(missing*share, -f.Came[i].Messages)
+		f.Came[i].Messages += change
+		f.Came[i].Done = max(0, f.Came[i].Done+change)
+		sum += f.Came[i].Messages
+	}
+	if sum > total {
+		for _, i := range within {
+			f.Came[i].Messages *= total / sum
+		}
+	}
+}
+
+// serviceDrift is by how much the time in flight may change in a minute, as the
+// variance of a share.
+const serviceDrift = 0.05 * 0.05
+
+// learnService renews how long messages are in flight, by one more minute. What
+// that is worth depends on how much was done, and on how many readings found how much
+// in flight: as long as work waits that is the same in all of them.
+func (f *Flow) learnService(m FlowMinute, done float64) {
+	if f.ServiceDoubt > 0 {
+		f.ServiceDoubt = min(f.ServiceDoubt+serviceDrift, 1)
+	}
+	if done < 1 || m.Flight <= 0 {
+		return
+	}
+	doubt := 1/done + 0.02*0.02 + m.Unsure/(m.Flight*m.Flight)
+	if m.Waiting < 1 {
+		doubt += m.Covered / (m.Flight * float64(max(1, m.Readings)))
+	}
+	service := min(max(m.Flight/done, 0.001), 86400)
+	if f.Service == 0 {
+		f.Service, f.ServiceDoubt = service, doubt
+		return
+	}
+	gain := f.ServiceDoubt / (f.ServiceDoubt + doubt)
+	f.Service += gain * (service - f.Service)
+	f.ServiceDoubt *= 1 - gain
+}
+
+// anchor lets the first interval end where CloudWatch saw the oldest message, as
+// long as there are messages that were never seen to come.
+func (f *Flow) anchor(points metrics.Points) {
+	for i := len(f.Minutes) - 1; i >= 0; i-- {
+		m := f.Minutes[i]
+		p, ok := minuteOf(points, m.Start)
+		age := finite(p.OldestAge)
+		if !ok || age == nil {
+			continue
+		}
+		first := 0
+		if f.Assumed {
+			first = 1
+		}
+		since, watched, came := f.At.Sub(m.Start).Seconds(), 0.0, 0.0
+		for j := len(f.Came) - 1; j >= first; j-- {
+			if watched > since-0.001 {
+				came += f.Came[j].Messages
+			}
+			watched += f.Came[j].Seconds
+		}
+		unseen, older := m.Left-came, since+*age-watched
+		switch {
+		case unseen < 1:
+			if f.Assumed {
+				f.Came, f.Assumed = f.Came[1:], false
+			}
+		case older > 0:
+			before := Interval{Seconds: older, Messages: unseen}
+			if f.Assumed {
+				f.Came[0] = before
+			} else {
+				f.Came = append([]Interval{before}, f.Came...)
+			}
+			f.Assumed = true
+		}
+		return
+	}
+}
