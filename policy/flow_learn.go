@@ -8,24 +8,24 @@ import (
 	"github.com/keda-headroom/headroom/metrics"
 )
 
-// learn returns the flow corrected by what CloudWatch published of its minutes.
-func (f Flow) learn(points metrics.Points, fifo bool, concurrency int) Flow {
+// learn returns the flow corrected by what CloudWatch published of its minutes;
+// perMessage is for how many seconds the policy says that a pod works on a message, 0
+// where it says nothing.
+func (f Flow) learn(points metrics.Points, fifo bool, concurrency int, perMessage float64) Flow {
 	f.Came, f.Minutes, f.Rates = slices.Clone(f.Came), slices.Clone(f.Minutes), slices.Clone(f.Rates)
+	guessed, told := f.Service == 0 && perMessage == 0, time.Time{}
 	for i := range f.Minutes {
 		m := &f.Minutes[i]
 		p, ok := minuteOf(points, m.Start)
 		if !ok || m.Covered+m.Unwatched < 0.9*flowMinute.Seconds() {
 			continue
 		}
-		left := depth(f.Queue)
-		if i+1 < len(f.Minutes) {
-			left = f.Minutes[i+1].Left
-		}
-		came, done, known := inMinute(p, left-m.Left)
+		came, done, known := inMinute(p, f.leftAfter(i)-m.Left)
 		if !known {
 			continue
 		}
 		f.correct(m.Start, came)
+		told = m.Start.Add(flowMinute)
 		if m.Used || m.Unwatched > 0 {
 			continue
 		}
@@ -34,8 +34,36 @@ func (f Flow) learn(points metrics.Points, fifo bool, concurrency int) Flow {
 		f.learnRate(*m, done)
 		f.learnGroups(*m, p, fifo, concurrency)
 	}
+	if guessed && f.Service > 0 {
+		f.guessAgain(told)
+	}
 	f.anchor(points)
 	return f
+}
+
+// guessAgain renews what came since told, up to when CloudWatch has told, now that it is
+// known how long a message is in flight: that had been guessed.
+func (f *Flow) guessAgain(told time.Time) {
+	for i, m := range f.Minutes {
+		if m.Start.Before(told) || m.Unwatched > 0 {
+			continue
+		}
+		f.correct(m.Start, max(0, f.leftAfter(i)-m.Left+m.Flight/f.Service))
+	}
+	since := f.At.Sub(told).Seconds()
+	for i, age := range f.ages()[:len(f.Came)] {
+		if c := &f.Came[i]; age+c.Seconds/2 < since && c.Unsure > 0 {
+			c.Seen = c.Messages
+		}
+	}
+}
+
+// leftAfter is how many messages there were when the i-th minute ended, or are.
+func (f *Flow) leftAfter(i int) float64 {
+	if i+1 < len(f.Minutes) {
+		return f.Minutes[i+1].Left
+	}
+	return depth(f.Queue)
 }
 
 // inMinute is how many messages came and were done in a minute in which the depth

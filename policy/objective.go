@@ -56,7 +56,7 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 	s := *f.SQS
 	points, _ := reading.Last() // what was published stays true, however long ago it was read
 	flow := f.memory.Flow.observe(q, began, f.readyThroughout(f.memory.Flow.At), s.SecondsPerMessage)
-	flow = flow.learn(points, q.FIFO, s.Concurrency)
+	flow = flow.learn(points, q.FIFO, s.Concurrency, s.SecondsPerMessage)
 	flow.Startups = f.started(now, flow.Startups)
 	o := &ObjectivePlan{ByMessages: backlog(q, s), Startup: flow.startup().Seconds()}
 	o.Age = flow.age(now, q, points, s.SecondsPerMessage)
@@ -79,6 +79,9 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 			}
 		}
 		o.Rate = 0
+		if _, told := reading.Last(); told { // soon more is known: until then the pods that work now are needed
+			f.hold = whole(max(0, inFlight(q)-o.Age.Poison) / flow.held(s))
+		}
 		step.Before, step.After = asked, asked
 		step.Sentence = describeBacklog(q, s, o.ByMessages) + ", for the objective can't be followed: " + o.Fallback + least + trouble.describe()
 		f.memory.Flow = flow

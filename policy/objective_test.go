@@ -96,7 +96,7 @@ func (p *plant) pass(seconds int) {
 		if p.second%5 == 0 && !p.blind {
 			p.queue = metrics.Known(p.depth(), p.now())
 		}
-		if n := len(p.minutes) - 3; p.published && n > 0 && p.second%60 == 10 {
+		if n := max(0, len(p.minutes)-3); p.published && p.second%60 == 10 {
 			p.points = metrics.Known(metrics.Points{Minutes: p.minutes[max(0, n-15):n]}, p.now())
 		}
 		p.decide()
@@ -277,6 +277,32 @@ func TestStepsOfAnyHeight(t *testing.T) {
 	}
 	if 20*outside > steps {
 		t.Errorf("%d of %d steps take more than 3 changes or 1 turn", outside, steps)
+	}
+}
+
+// TestANewQueueKeepsThePodsThatWork: while nothing is measured yet messages per pod bring
+// pods for the whole backlog, and once that is done ask for none. What works stays: it is
+// what keeps up. When CloudWatch tells, what came meanwhile is not underrated.
+func TestANewQueueKeepsThePodsThatWork(t *testing.T) {
+	for _, rate := range []float64{5.3, 13.7, 41} {
+		p := newPlant(t, "maxMessageAge: 2m")
+		p.pass(300)
+		p.comes = func(int) float64 { return rate }
+		p.pass(60)
+		if p.plan.Demand.Objective.Fallback == "" {
+			t.Fatal("nothing can be measured yet")
+		}
+		keepUp := int(rate / p.rate)
+		for p.second < 900 {
+			p.pass(1)
+			if len(p.pods) < keepUp-1 {
+				t.Errorf("%v messages a second: %d pods after %d seconds, %d keep up; changes %v", rate, len(p.pods), p.second, keepUp, p.changes)
+				break
+			}
+		}
+		if p.plan.Demand.Objective.Fallback != "" || p.late > 0 || p.turns() > 4 || len(p.pods) > keepUp+2 {
+			t.Errorf("%v messages a second: %d pods in the end, %v late, changes %v, %q", rate, len(p.pods), p.late, p.changes, p.plan.Demand.Objective.Fallback)
+		}
 	}
 }
 
