@@ -32,8 +32,9 @@ type plant struct {
 	second  int
 	coming  float64 // fractions of messages
 	doing   float64
-	busy    float64 // pods, on average
-	looked  float64 // of busy, what looks have not shown yet
+	busy    float64 // pods, summed over the seconds since the last look
+	unseen  float64 // which are so many
+	looked  float64 // of busy pods, what looks have not shown yet
 	line    []batch // oldest first
 	poison  int64   // messages that come back whenever they are received
 	pods    []int   // when each was created
@@ -127,7 +128,10 @@ func (p *plant) work() {
 	p.podSeconds += len(p.pods)
 	p.doing += float64(ready) * p.rate
 	before := p.done
-	defer func() { p.busy = (p.done - before) / p.rate }()
+	defer func() {
+		p.busy += (p.done - before) / p.rate
+		p.unseen++
+	}()
 	for len(p.line) > 0 && p.doing >= 1 {
 		n := min(p.line[0].n, math.Floor(p.doing+1e-9))
 		p.doing -= n
@@ -159,9 +163,10 @@ func (p *plant) age() float64 {
 }
 
 func (p *plant) depth() metrics.Queue {
-	// Of what was done in this second, as much as is in flight at any time: so many pods
-	// are busy on average, and at each moment a whole number.
-	p.looked += p.busy
+	// Of what was done since the last look, as much as is in flight at any time: so many
+	// pods are busy on average, and at each moment a whole number.
+	p.looked += p.busy / max(1, p.unseen)
+	p.busy, p.unseen = 0, 0
 	waiting, busy := int64(p.waiting()), int64(math.Floor(p.looked+1e-9))
 	p.looked -= float64(busy)
 	flight := max(busy, min(waiting+busy, int64(p.ready())))
@@ -249,34 +254,28 @@ func TestAStepSettlesInThreeDecisions(t *testing.T) {
 	}
 }
 
-// TestStepsOfAnyHeight: what DS2's bar says of a step holds for 19 of 20 steps between
-// rates near and far from what whole pods do, and the others are not far from it. Pods
-// that just keep up with a rate a hundredth above theirs, for one, are one too few in the
-// end.
+// TestStepsOfAnyHeight: what DS2's bar says of a step holds between rates near and far
+// from what whole pods do, up to tenfold; what is higher looks like a burst at first, and
+// takes two changes and one turn more.
 func TestStepsOfAnyHeight(t *testing.T) {
-	steps, outside := 0, 0
 	for _, sqs := range []string{"maxMessageAge: 2m, secondsPerMessage: 0.5", "maxMessageAge: 5m"} {
 		for _, from := range []float64{1, 2.7, 8.3, 17.1} {
-			for _, to := range []float64{0, 3.1, 9.1, 22.2} {
+			for _, to := range []float64{0, 3.1, 9.1, 22.2, 41} {
 				p := newPlant(t, sqs)
 				p.comes = func(int) float64 { return from }
 				p.pass(900)
 				p.forgetPast()
 				p.comes = func(int) float64 { return to }
 				p.pass(900)
-				steps++
-				if len(p.changes) > 3 || p.turns() > 1 {
-					outside++
-					t.Logf("%s, from %v to %v a second: replicas changed by %v", sqs, from, to, p.changes)
+				changes, turns := 3, 1
+				if to > 10*from {
+					changes, turns = 5, 2
 				}
-				if len(p.changes) > 5 || p.turns() > 2 || p.late > 0 {
+				if len(p.changes) > changes || p.turns() > turns || p.late > 0 {
 					t.Errorf("%s, from %v to %v a second: replicas changed by %v, %v of %v messages were late", sqs, from, to, p.changes, p.late, p.done)
 				}
 			}
 		}
-	}
-	if 20*outside > steps {
-		t.Errorf("%d of %d steps take more than 3 changes or 1 turn", outside, steps)
 	}
 }
 
