@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/keda-headroom/headroom/e2e/process"
+	"github.com/keda-headroom/headroom/internal/process"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler/leader"
 )

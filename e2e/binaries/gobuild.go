@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/keda-headroom/headroom/e2e/process"
+	"github.com/keda-headroom/headroom/internal/process"
 )
 
 // progressInterval is how often a long build says that it goes on.

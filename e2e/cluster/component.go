@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/keda-headroom/headroom/e2e/process"
+	"github.com/keda-headroom/headroom/internal/process"
 )
 
 // stopGrace is the time that a component has to end in order. The API server would

@@ -11,7 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/keda-headroom/headroom/e2e/process"
+	"github.com/keda-headroom/headroom/internal/process"
 )
 
 // calm is how long a container has to run for its crashes to be forgotten.

@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/keda-headroom/headroom/e2e/process"
+	"github.com/keda-headroom/headroom/internal/process"
 )
 
 // Node is a running stand-in. Make one with [Start]. Its methods may be called

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/keda-headroom/headroom/internal/lines"
+	"github.com/keda-headroom/headroom/internal/process"
 	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 	"github.com/keda-headroom/headroom/scaler"
@@ -81,7 +82,7 @@ func policyDocument(s scenario, at *site, endpoint, queueURL string) ([]byte, er
 
 // headroom is the real server, in a process of its own.
 type headroom struct {
-	process    *process
+	process    *process.Process
 	grpc, http string // addresses
 
 	mu  sync.Mutex
@@ -117,7 +118,7 @@ func startHeadroom(ctx context.Context, path, dir string, document []byte, dsn, 
 	}}
 	cmd.Stdout, cmd.Stderr = line, line // one writer: exec then has one goroutine for both
 	var err error
-	if h.process, err = start(cmd); err != nil {
+	if h.process, err = process.Start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("headroom does not listen after 30 s"))
@@ -125,7 +126,7 @@ func startHeadroom(ctx context.Context, path, dir string, document []byte, dsn, 
 	select {
 	case <-serving:
 		return h, nil
-	case <-h.process.ended:
+	case <-h.process.Ended():
 		return nil, h.failure(errors.New("headroom ended at its start"))
 	case <-ctx.Done():
 		h.stop()
@@ -141,7 +142,7 @@ func (h *headroom) failure(err error) error {
 	return fmt.Errorf("%w; the end of its log:\n%s", err, strings.Join(lines[max(0, len(lines)-15):], "\n"))
 }
 
-func (h *headroom) stop() { h.process.stop(15 * time.Second) }
+func (h *headroom) stop() { h.process.Stop(15 * time.Second) }
 
 // ready returns when the server has a plan that may promise something: it has
 // read everything, and watched the others for one window.
@@ -158,7 +159,7 @@ func (h *headroom) ready(ctx context.Context, window time.Duration) error {
 			waiting = err.Error()
 		}
 		select {
-		case <-h.process.ended:
+		case <-h.process.Ended():
 			return h.failure(errors.New("headroom ended by itself"))
 		case <-ctx.Done():
 			return h.failure(fmt.Errorf("%w: %s", context.Cause(ctx), waiting))

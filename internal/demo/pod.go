@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keda-headroom/headroom/internal/lines"
+	"github.com/keda-headroom/headroom/internal/process"
 	"github.com/keda-headroom/headroom/internal/worker"
 	"github.com/keda-headroom/headroom/metrics"
 )
@@ -95,7 +96,7 @@ func (p *pod) runOnce(o podOptions, address string) {
 	}
 	defer func() { _ = write.Close() }() // an end of a pipe: nothing is lost
 	cmd.Stdin = read
-	proc, err := start(cmd)
+	proc, err := process.Start(cmd)
 	_ = read.Close() // the worker has its own
 	if err == nil {
 		_, err = write.Write(append(told, '\n'))
@@ -107,9 +108,9 @@ func (p *pod) runOnce(o podOptions, address string) {
 		return
 	}
 	select {
-	case <-proc.ended:
-		o.event(worker.Event{Kind: worker.Failed, At: time.Now(), Text: "a worker ended by itself: " + proc.cmd.ProcessState.String()})
+	case <-proc.Ended():
+		o.event(worker.Event{Kind: worker.Failed, At: time.Now(), Text: "a worker ended by itself: " + cmd.ProcessState.String()})
 	case <-p.delete:
-		proc.stop(grace)
+		proc.Stop(grace)
 	}
 }

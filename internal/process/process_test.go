@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keda-headroom/headroom/e2e/process"
+	"github.com/keda-headroom/headroom/internal/process"
 )
 
 func sleep(t *testing.T) *process.Process {

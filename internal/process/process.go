@@ -11,7 +11,7 @@ import (
 )
 
 // Process is a child process, in a process group of its own: a terminal's interrupt
-// doesn't reach it. The kernel kills it when its parent ends.
+// doesn't reach it. On Linux the kernel kills it when its parent ends.
 type Process struct {
 	cmd       *exec.Cmd
 	ended     chan struct{} // closed when it has ended
@@ -21,7 +21,7 @@ type Process struct {
 
 // Start starts cmd, whose SysProcAttr it replaces.
 func Start(cmd *exec.Cmd) (*Process, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = attributes()
 	p := &Process{cmd: cmd, ended: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
