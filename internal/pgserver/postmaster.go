@@ -8,11 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/keda-headroom/headroom/internal/process"
 )
 
 const (
@@ -26,42 +27,18 @@ const (
 
 // postmaster is one run of the server's main process.
 type postmaster struct {
-	cmd     *exec.Cmd
+	*process.Process
 	dataDir string
-	done    chan struct{} // closed when the main process has ended
-	err     error         // its exit status; read after done
 }
 
 // launch starts the main process. It returns before the server accepts
 // connections.
 func launch(cmd *exec.Cmd, dataDir string) (*postmaster, error) {
-	p := &postmaster{cmd: cmd, dataDir: dataDir, done: make(chan struct{})}
-	started := make(chan error, 1)
-	go func() {
-		// The death signal is sent when the starting thread ends, not only when
-		// the process does: keep the thread as long as the server runs.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = cmd.Wait()
-			close(p.done)
-		}
-	}()
-	if err := <-started; err != nil {
+	p, err := process.Start(cmd)
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
-}
-
-func (p *postmaster) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
+	return &postmaster{p, dataDir}, nil
 }
 
 // errEnded means that the server ended instead of accepting connections.
@@ -71,8 +48,8 @@ var errEnded = errors.New("PostgreSQL ended at its start")
 // server's own status file, as pg_ctl does, and so takes no slot.
 func (p *postmaster) awaitReady(ctx context.Context) error {
 	return poll(ctx, func() (bool, error) {
-		if p.ended() {
-			return false, fmt.Errorf("%w: %v", errEnded, p.err) //nolint:errorlint // nil where it ended well
+		if p.HasEnded() {
+			return false, fmt.Errorf("%w: %v", errEnded, p.Err()) //nolint:errorlint // nil where it ended well
 		}
 		return p.ready(), nil
 	})
@@ -90,7 +67,7 @@ func (p *postmaster) ready() bool {
 	for scan := bufio.NewScanner(f); scan.Scan(); {
 		lines = append(lines, strings.TrimSpace(scan.Text()))
 	}
-	return len(lines) >= 8 && lines[0] == strconv.Itoa(p.cmd.Process.Pid) && lines[7] == "ready"
+	return len(lines) >= 8 && lines[0] == strconv.Itoa(p.PID()) && lines[7] == "ready"
 }
 
 // shutDown ends the server in order: sessions are cut off, the data are kept.
@@ -103,11 +80,11 @@ func (p *postmaster) shutDown() error {
 		syscall.SIGINT,  // fast shutdown
 		syscall.SIGQUIT, // immediate shutdown
 	} {
-		if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return err
 		}
 		select {
-		case <-p.done:
+		case <-p.Ended():
 			return p.kill() // whatever it left behind
 		case <-time.After(stopTimeout):
 		}
@@ -121,18 +98,16 @@ func (p *postmaster) kill() error {
 	defer cancel()
 	return poll(ctx, func() (bool, error) {
 		// The main process first: it starts no more.
-		if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return false, err
-		}
+		p.Kill()
 		all, err := p.signalAll(syscall.SIGKILL)
-		return len(all) == 0 && p.ended(), err
+		return len(all) == 0 && p.HasEnded(), err
 	})
 }
 
 // pause stops every process of the server, and returns when all stand still.
 func (p *postmaster) pause(ctx context.Context) error {
 	return poll(ctx, func() (bool, error) {
-		if p.ended() {
+		if p.HasEnded() {
 			return false, errors.New("PostgreSQL is not running")
 		}
 		all, err := p.signalAll(syscall.SIGSTOP)

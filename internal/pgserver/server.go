@@ -206,7 +206,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return ErrStopped
 	}
 	if s.running != nil {
-		if !s.running.ended() {
+		if !s.running.HasEnded() {
 			return nil
 		}
 		if err := s.halt((*postmaster).kill); err != nil { // it crashed by itself

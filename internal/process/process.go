@@ -19,9 +19,12 @@ type Process struct {
 	requested atomic.Bool   // its end was asked for
 }
 
-// Start starts cmd, whose SysProcAttr it replaces.
+// Start starts cmd, with the attributes of a [Process] where it has no SysProcAttr of its
+// own.
 func Start(cmd *exec.Cmd) (*Process, error) {
-	cmd.SysProcAttr = attributes()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = attributes()
+	}
 	p := &Process{cmd: cmd, ended: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
@@ -72,8 +75,8 @@ func (p *Process) Requested() bool { return p.requested.Load() }
 // does nothing.
 func (p *Process) Terminate() {
 	p.requested.Store(true)
-	p.signal(syscall.SIGTERM)
-	p.signal(syscall.SIGCONT) // one that is paused would not notice
+	_ = p.Signal(syscall.SIGTERM)
+	_ = p.Signal(syscall.SIGCONT) // one that is paused would not notice
 }
 
 // Kill ends the process and all that it started at once, and does not wait.
@@ -100,18 +103,16 @@ func (p *Process) Stop(grace time.Duration) {
 
 // Pause stops the process where it is (SIGSTOP): its connections stay open and
 // nothing answers them. Resume lets it go on.
-func (p *Process) Pause() error { return p.mustSignal(syscall.SIGSTOP) }
+func (p *Process) Pause() error { return p.Signal(syscall.SIGSTOP) }
 
 // Resume lets a paused process go on.
-func (p *Process) Resume() error { return p.mustSignal(syscall.SIGCONT) }
+func (p *Process) Resume() error { return p.Signal(syscall.SIGCONT) }
 
-func (p *Process) mustSignal(s syscall.Signal) error {
+// Signal sends a signal to the process alone. It fails with an error that is
+// [os.ErrProcessDone] where the process has ended.
+func (p *Process) Signal(s os.Signal) error {
 	if err := p.cmd.Process.Signal(s); err != nil {
 		return fmt.Errorf("process %d of %s: %w", p.PID(), p.cmd.Path, err)
 	}
 	return nil
-}
-
-func (p *Process) signal(s os.Signal) {
-	_ = p.cmd.Process.Signal(s) // fails only where it has ended already
 }
