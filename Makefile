@@ -72,7 +72,7 @@ schedules: ## Play as many random schedules of the closed loop as you like: 16 m
 	HEADROOM_SCHEDULES=$(or $(SCHEDULES),100000) GOGC=400 go test -timeout 24h -count=1 -v -run '^TestClosedLoop$$' ./internal/simulation
 
 .PHONY: traces
-traces: ## Play weeks of real traffic, and print how far the age of messages is off, and what an objective costs: in 20 minutes
+traces: ## Play weeks of real traffic, and print how far the age of messages is off, and what an objective costs: in 10 minutes
 	HEADROOM_TRACES=all go test -timeout 2h -count=1 -v -run 'Age|Objective' ./internal/agescore ./internal/clairvoyant
 
 # A real control plane, KEDA, PostgreSQL and workers, as child processes: one package
