@@ -9,6 +9,7 @@ import (
 
 	"github.com/keda-headroom/headroom/cmd/headroom/lint"
 	"github.com/keda-headroom/headroom/internal/buildinfo"
+	"github.com/keda-headroom/headroom/internal/databaselimits"
 	"github.com/keda-headroom/headroom/internal/kubeflags"
 	"github.com/keda-headroom/headroom/policy"
 )
@@ -38,6 +39,9 @@ to judge at all, that is an error.
 With no FILE, but a cluster or a namespace, it judges what that cluster has. It
 lists objects there and changes nothing.
 
+Lint asks no database. With --database-limit it knows how many replicas the
+databases carry when nobody else is on them, and judges minimums by that.
+
 An error means that a policy is not in force, that a target binds nothing, or that
 pods start without the gate, or never. A warning means that a target can be passed
 at times, or that pods wait for long; a note fails nothing. docs/lint.md has every
@@ -65,9 +69,9 @@ rule. It exits with 0 where nothing is wrong, 1 where something is (see
 				return usageError{err}
 			}
 			err := lint.Run(c.Context(), options)
-			var path lint.PathError
-			if errors.As(err, &path) {
-				return usageError{path}
+			var input lint.InputError
+			if errors.As(err, &input) {
+				return usageError{input}
 			}
 			return err
 		},
@@ -76,6 +80,7 @@ rule. It exits with 0 where nothing is wrong, 1 where something is (see
 	flags.SortFlags = false
 	flags.StringVarP(&options.Output, "output", "o", options.Output, strings.Join(lint.Outputs[:len(lint.Outputs)-1], ", ")+" or "+lint.Outputs[len(lint.Outputs)-1])
 	flags.StringVar(&failOn, "fail-on", failOn, "exit with 1 from this severity on: error or warning")
+	flags.StringArrayVar(&options.DatabaseLimits, databaselimits.Flag, nil, databaselimits.Usage)
 	options.Cluster.AddCluster(flags)
 	options.Cluster.AddNamespaces(flags, "namespace of a cluster to look at, or that of documents in FILE which name none")
 	options.Cluster.AddTimeout(flags)

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keda-headroom/headroom/cmd/headroom/simulate"
+	"github.com/keda-headroom/headroom/internal/databaselimits"
 )
 
 func newSimulateCommand() *cobra.Command {
@@ -67,7 +68,7 @@ or something failed, and with 2 where it was called wrongly.`,
 	flags.IntVar(&options.Concurrency, "concurrency", 0, "messages that a pod works on at once; the policy's concurrency if left out, else 1")
 	flags.DurationVar(&options.StartUp, "start-up", options.StartUp, "from a pod's creation until it works")
 	flags.DurationVar(&options.Grace, "grace", options.Grace, "how long a pod that has to go may finish what it works on")
-	flags.StringArrayVar(&options.DatabaseLimits, "database-limit", nil, "connections that ordinary roles can have: N, or NAME=N; may be repeated")
+	flags.StringArrayVar(&options.DatabaseLimits, databaselimits.Flag, nil, databaselimits.Usage)
 	flags.IntVar(&options.Others, "others", 0, "connections that others hold all the time")
 	flags.StringVar(&options.OthersTrace, "others-trace", "", "file of how many connections others want from when on, as CSV; times are those of the trace")
 	flags.IntVar(&options.MinReplicas, "min-replicas", options.MinReplicas, "minReplicaCount of the ScaledObject; so many run at the beginning")

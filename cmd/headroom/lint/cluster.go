@@ -21,7 +21,7 @@ func judgeCluster(ctx context.Context, o Options) (Report, error) {
 		return Report{}, err
 	}
 	config.UserAgent = "headroom-lint/" + o.Program
-	j := newJudgment()
+	j := newJudgment(o.limits())
 	j.inventory, err = inventory.Read(ctx, config, namespace,
 		inventory.ScaledObjects, inventory.ScaledJobs, inventory.HPAs, inventory.Deployments, inventory.StatefulSets, inventory.CronJobs, inventory.Services,
 		inventory.Rollouts, inventory.DisruptionBudgets, inventory.Injectors, inventory.Bound)
@@ -47,7 +47,9 @@ func judgeCluster(ctx context.Context, o Options) (Report, error) {
 			})
 		}
 	}
-	j.together()
+	if err := j.together(); err != nil {
+		return Report{}, err
+	}
 	if namespace != "" {
 		j.only(namespace)
 	}

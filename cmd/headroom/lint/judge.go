@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"github.com/keda-headroom/headroom/internal/bypass"
+	"github.com/keda-headroom/headroom/internal/databaselimits"
 	"github.com/keda-headroom/headroom/internal/inventory"
 	"github.com/keda-headroom/headroom/internal/policyfiles"
+	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -18,13 +20,15 @@ type judgment struct {
 	policies  []policy.Document
 	texts     policyfiles.Texts
 	inventory inventory.Inventory
+	limits    databaselimits.Limits
 	objects   map[bypass.Object]manifest // where they stand, for those from files
 	// recognized counts what there was to judge, good or bad.
 	recognized int
 }
 
-func newJudgment() *judgment {
+func newJudgment(limits databaselimits.Limits) *judgment {
 	return &judgment{
+		limits:  limits,
 		report:  Report{Findings: []Finding{}, Skipped: []skipped{}, Files: []string{}},
 		texts:   policyfiles.Texts{},
 		objects: map[bypass.Object]manifest{},
@@ -32,8 +36,8 @@ func newJudgment() *judgment {
 }
 
 // judgeFiles judges everything in the inputs, alone and then together.
-func judgeFiles(inputs []input) Report {
-	j := newJudgment()
+func judgeFiles(inputs []input, limits databaselimits.Limits) (Report, error) {
+	j := newJudgment(limits)
 	var manifests []manifest
 	for _, in := range inputs {
 		j.report.Files = append(j.report.Files, in.name)
@@ -56,11 +60,13 @@ func judgeFiles(inputs []input) Report {
 			j.manifest(m)
 		}
 	}
-	j.together()
+	if err := j.together(); err != nil {
+		return Report{}, err
+	}
 	if j.recognized == 0 {
 		j.report.Findings = append(j.report.Findings, nothing(j.report, manifests))
 	}
-	return j.done()
+	return j.done(), nil
 }
 
 // policy reads the policies of one input.
@@ -86,11 +92,19 @@ func (j *judgment) problems(problems []policy.Problem) {
 	}
 }
 
-// together judges what depends on several documents.
-func (j *judgment) together() {
+// together judges what depends on several documents. It fails where a limit was given of
+// a database that none describes.
+func (j *judgment) together() error {
 	j.report.Policies = len(j.policies)
 	set, problems := policy.Resolve(j.policies)
 	j.problems(problems)
+	var databases []metrics.ID
+	for _, d := range set.Databases {
+		databases = append(databases, d.ID)
+	}
+	if unused := j.limits.Unused(databases); len(unused) > 0 {
+		return InputError{fmt.Errorf("--%s: expected databases of the policies, found %q", databaselimits.Flag, unused)}
+	}
 	fleets := j.inventory.Fleets(set)
 	unscaled := j.inventory.Unscaled(set)
 	for _, fleet := range unscaled {
@@ -103,12 +117,38 @@ func (j *judgment) together() {
 			j.report.Fleets++
 		}
 		fleet.Ungoverned = j.ungoverned(fleet)
+		fleet.Carries = j.carries(fleet.Workload, set)
 		j.triggers(fleet, set)
 		for _, way := range bypass.Find(fleet) {
 			j.way(way)
 		}
 	}
 	j.notAsked(fleets, set)
+	return nil
+}
+
+// carries is how many replicas of a workload its databases carry while nobody else is on
+// them, nil where the limit of none is known.
+func (j *judgment) carries(w *policy.Workload, set policy.Set) *int {
+	var least *int
+	if w == nil {
+		return nil
+	}
+	for _, u := range w.Databases {
+		i := slices.IndexFunc(set.Databases, func(d policy.Database) bool { return d.ID == u.Database })
+		if i < 0 {
+			continue // no policy describes it, which was said
+		}
+		limit, known := j.limits.Of(u.Database)
+		if !known {
+			continue
+		}
+		n := max(0, limit-set.Databases[i].Reserve.Up(limit)) / u.ConnectionsPerPod
+		if least == nil || n < *least {
+			least = &n
+		}
+	}
+	return least
 }
 
 // ungoverned reports whether no policy governs a fleet, and all are known that

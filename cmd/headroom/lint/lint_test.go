@@ -170,12 +170,66 @@ func TestFilesAreJudgedTogether(t *testing.T) {
 
 func TestWhatIsNotThere(t *testing.T) {
 	_, err := run(t, lint.Options{Paths: []string{"testdata/none.yaml", "testdata/neither"}})
-	var path lint.PathError
-	if !errors.As(err, &path) || !strings.Contains(err.Error(), "none.yaml") || !strings.Contains(err.Error(), "neither") {
+	var input lint.InputError
+	if !errors.As(err, &input) || !strings.Contains(err.Error(), "none.yaml") || !strings.Contains(err.Error(), "neither") {
 		t.Errorf("unexpected: %v", err)
 	}
 	if err := (lint.Options{Output: "xml", FailOn: "never"}).Validate(); err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("expected three mistakes, found: %v", err)
+	}
+}
+
+// What no file says: how many replicas the databases carry.
+func TestDatabaseLimits(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "all.yaml")
+	if err := os.WriteFile(file, []byte(`apiVersion: keda-headroom.github.io/v1alpha1
+kind: Policy
+metadata: {namespace: shop}
+databases:
+- {name: orders-db, postgresql: {dsn: {env: DSN}}, reserve: 10%}
+- {name: stock-db, postgresql: {dsn: {env: DSN}}, reserve: 0}
+workloads:
+- name: workers
+  mode: Target
+  databaseRefs: [{name: orders-db, user: w, connectionsPerPod: 10}, {name: stock-db, user: w, connectionsPerPod: 1}]
+  sqs: {queueName: orders, messagesPerPod: 20}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: workers, namespace: shop}
+spec:
+  scaleTargetRef: {name: workers}
+  minReplicaCount: 9
+  triggers:
+  - {type: external-push, metadata: {scalerAddress: "headroom.headroom.svc:6000", workload: workers}}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		limits []string
+		carry  string // "" where the minimum fits, or nobody knows
+	}{
+		{nil, ""},
+		{[]string{"100"}, ""}, // (100 - 10) / 10 = 9
+		{[]string{"99"}, "carry 8"},
+		{[]string{"orders-db=100", "shop/stock-db=7"}, "carry 7"},
+		{[]string{"stock-db=8"}, "carry 8"},
+	} {
+		out, err := run(t, lint.Options{Paths: []string{file}, DatabaseLimits: c.limits})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := strings.Contains(out, "minReplicaCount"); found != (c.carry != "") || !strings.Contains(out, c.carry) {
+			t.Errorf("limits %v: expected %q, found\n%s", c.limits, c.carry, out)
+		}
+	}
+	_, err := run(t, lint.Options{Paths: []string{file}, DatabaseLimits: []string{"other-db=5"}})
+	var input lint.InputError
+	if !errors.As(err, &input) || !strings.Contains(err.Error(), "other-db") {
+		t.Errorf("a limit of no database: %v", err)
+	}
+	if err := (lint.Options{Paths: []string{file}, Output: "table", FailOn: policy.SeverityError, DatabaseLimits: []string{"many"}}).Validate(); err == nil || !strings.Contains(err.Error(), "--database-limit") {
+		t.Errorf("a limit that is no number: %v", err)
 	}
 }
 

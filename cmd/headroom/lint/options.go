@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/keda-headroom/headroom/internal/databaselimits"
 	"github.com/keda-headroom/headroom/internal/kubeflags"
 	"github.com/keda-headroom/headroom/policy"
 )
@@ -26,6 +27,8 @@ type Options struct {
 	Cluster kubeflags.Flags
 	// Output is one of Outputs.
 	Output string
+	// DatabaseLimits are N, or NAME=N of one database.
+	DatabaseLimits []string
 	// FailOn is from which severity on findings fail the run.
 	FailOn policy.Severity
 	// In is read for the path "-"; Out gets the findings.
@@ -53,5 +56,13 @@ func (o Options) Validate() error {
 	if o.FailOn != policy.SeverityError && o.FailOn != policy.SeverityWarning {
 		all = append(all, fmt.Errorf("--fail-on: expected error or warning, found %q", o.FailOn))
 	}
+	if _, err := databaselimits.Parse(o.DatabaseLimits); err != nil {
+		all = append(all, err)
+	}
 	return errors.Join(all...)
+}
+
+func (o Options) limits() databaselimits.Limits {
+	limits, _ := databaselimits.Parse(o.DatabaseLimits) // Validate has said what is wrong
+	return limits
 }

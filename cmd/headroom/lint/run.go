@@ -17,7 +17,7 @@ import (
 var ErrFound = errors.New("")
 
 // Run judges, and writes what is wrong. It returns [ErrFound] where that fails
-// the run, and a [PathError] where a path leads nowhere.
+// the run, and an [InputError] where a path leads nowhere, or a limit is of no database.
 func Run(ctx context.Context, o Options) error {
 	r, err := o.judge(ctx)
 	if err != nil {
@@ -42,15 +42,15 @@ func (o Options) judge(ctx context.Context) (Report, error) {
 	}
 	inputs, err := gather(o.Paths, o.In, o.Cluster.Namespace)
 	if err != nil {
-		return Report{}, PathError{err}
+		return Report{}, InputError{err}
 	}
-	return judgeFiles(inputs), nil
+	return judgeFiles(inputs, o.limits())
 }
 
-// PathError says that there is nothing where a path leads.
-type PathError struct{ error }
+// InputError says that what the command was given leads nowhere.
+type InputError struct{ error }
 
-func (e PathError) Unwrap() error { return e.error }
+func (e InputError) Unwrap() error { return e.error }
 
 func (o Options) render(r Report) (text []byte, err error) {
 	switch o.Output {

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/keda-headroom/headroom/internal/databaselimits"
 	"github.com/keda-headroom/headroom/internal/forecast"
 )
 
@@ -88,10 +88,8 @@ func (o Options) Validate() error {
 	if len(o.DatabaseLimits) == 0 {
 		fail("--database-limit: expected how many connections ordinary roles can have, as N or NAME=N, found none")
 	}
-	for _, text := range o.DatabaseLimits {
-		if _, _, err := parseLimit(text); err != nil {
-			all = append(all, err)
-		}
+	if _, err := databaselimits.Parse(o.DatabaseLimits); err != nil {
+		all = append(all, err)
 	}
 	if !(o.Scale > 0) {
 		fail("--scale: expected more than 0, found %v", o.Scale)
@@ -127,19 +125,6 @@ func (o Options) Validate() error {
 	}
 	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(all...)
-}
-
-// parseLimit reads N or NAME=N; name is "" for N.
-func parseLimit(text string) (name string, limit int, err error) {
-	number := text
-	if before, after, named := strings.Cut(text, "="); named {
-		name, number = before, after
-	}
-	limit, err = strconv.Atoi(number)
-	if err != nil || limit < 1 || limit > 10_000_000 {
-		return "", 0, fmt.Errorf("--database-limit: expected N or NAME=N with N from 1 to 10000000, found %q", text)
-	}
-	return name, limit, nil
 }
 
 func (o Options) now() time.Time {

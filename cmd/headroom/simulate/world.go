@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/keda-headroom/headroom/internal/arrivals"
+	"github.com/keda-headroom/headroom/internal/databaselimits"
 	"github.com/keda-headroom/headroom/internal/forecast"
 	"github.com/keda-headroom/headroom/internal/policyfiles"
+	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
 )
 
@@ -146,35 +148,24 @@ func (o Options) servers(p *plan, set policy.Set, start time.Time) error {
 		}
 		others = levels(trace, start)
 	}
-	limits := map[string]int{}
-	for _, text := range o.DatabaseLimits {
-		name, n, err := parseLimit(text)
-		if err != nil {
-			return err
-		}
-		limits[name] = n
+	limits, err := databaselimits.Parse(o.DatabaseLimits)
+	if err != nil {
+		return err
 	}
-	used := map[string]bool{}
+	var databases []metrics.ID
 	for _, u := range p.workload.Databases {
 		i := slices.IndexFunc(set.Databases, func(d policy.Database) bool { return d.ID == u.Database })
 		d := set.Databases[i]
-		limit, name := 0, ""
-		for _, name = range []string{d.ID.String(), d.ID.Name, ""} {
-			if limit = limits[name]; limit > 0 {
-				used[name] = true
-				break
-			}
-		}
-		if limit == 0 {
+		limit, known := limits.Of(d.ID)
+		if !known {
 			return fmt.Errorf("--database-limit: expected one for %s, found none", d.ID)
 		}
+		databases = append(databases, d.ID)
 		p.group.Databases = append(p.group.Databases, d)
 		p.world.Servers = append(p.world.Servers, forecast.Server{ID: d.ID, Limit: limit, PerPod: u.ConnectionsPerPod, Reserve: d.Reserve.Up(limit), Others: others})
 	}
-	for name := range limits {
-		if !used[name] {
-			return fmt.Errorf("--database-limit: expected databases of %s, found %q", p.workload.ID, name)
-		}
+	if unused := limits.Unused(databases); len(unused) > 0 {
+		return fmt.Errorf("--database-limit: expected databases of %s, found %q", p.workload.ID, unused[0])
 	}
 	return nil
 }
