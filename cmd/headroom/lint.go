@@ -31,7 +31,8 @@ ScaledObjects and ScaledJobs: whether their triggers ask Headroom rightly, and
 every way past the target of a workload in mode Target that they, a second HPA, or
 the Deployment, StatefulSet or Rollout they scale leave open. In mode Gate those
 ways are closed where the pods wait at the gate; then it is judged whether they
-do, and whether rollouts, PodDisruptionBudgets and Jobs fit to pods that wait.
+do, those of CronJobs and DaemonSets, too, and whether rollouts,
+PodDisruptionBudgets and Jobs fit to pods that wait.
 Objects are joined by name and namespace; --namespace is that of documents which
 name none. Documents of other kinds are skipped and named; where there is nothing
 to judge at all, that is an error.

@@ -53,11 +53,17 @@ func (f *finder) disruptionBudget(b policyv1.PodDisruptionBudget) {
 	case shedding.Enabled:
 		remedy += ", or shedding.ignoreDisruptionBudgets: true in the policy, where freeing connections comes first"
 	}
+	countless := "" // what is not known to have a number
+	if job, _ := f.job(); job != nil {
+		countless = "Jobs"
+	} else if f.DaemonSet != nil {
+		countless = "a DaemonSet"
+	}
 	counted := b.Spec.MaxUnavailable != nil || said.Type == intstr.String
 	switch {
-	case counted && f.ScaledJob != nil:
+	case counted && countless != "":
 		f.add(DisruptionBudget, severity, object, field,
-			fmt.Sprintf("Kubernetes can't tell how many pods of Jobs there should be, and with %s %s allows no eviction at all", field[len("spec."):], said), remedy)
+			fmt.Sprintf("Kubernetes can't tell how many pods of %s there should be, and with %s %s allows no eviction at all", countless, field[len("spec."):], said), remedy)
 	case counted:
 		f.add(DisruptionBudget, severity, object, field,
 			fmt.Sprintf("%s %s counts from the replicas that there should be, so that each pod that waits at the gate counts as one disrupted: with some of them waiting no eviction passes, neither of a node's drain nor of Headroom's sheds and swaps", field[len("spec."):], said), remedy)

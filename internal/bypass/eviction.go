@@ -13,21 +13,20 @@ const longGrace = 120
 
 // evictions looks at what becomes of pods that wait, and of those that are shed.
 func (f *finder) evictions() {
-	template := f.Template()
+	pods := f.pods()
+	holder, path, template := pods.holder, pods.path, pods.template
 	if template == nil {
 		return
 	}
-	holder, path := f.holder()
 	shedding := f.Workload.Shedding.Enabled
-	if f.ScaledJob != nil {
-		spec := f.ScaledJob.Spec.JobTargetRef
+	if spec, at := f.job(); spec != nil {
 		if d := spec.ActiveDeadlineSeconds; d != nil {
-			f.warns(JobDeadline, "spec.jobTargetRef.activeDeadlineSeconds",
+			f.warns(JobDeadline, at+".activeDeadlineSeconds",
 				fmt.Sprintf("a Job is given up %d s after it was created, and the time runs while its pod waits at the gate", *d),
 				"set activeDeadlineSeconds on the pod (template.spec), where it runs from the pod's start, or leave it out")
 		}
 		if shedding && !kedaapi.Disposable(spec.PodFailurePolicy) {
-			f.warns(JobNotShed, "spec.jobTargetRef.podFailurePolicy",
+			f.warns(JobNotShed, at+".podFailurePolicy",
 				"an evicted pod counts as a failure of its Job, so that Headroom sheds none of these pods: what they hold comes back when they end by themselves",
 				"add podFailurePolicy: {rules: [{action: Ignore, onPodConditions: [{type: DisruptionTarget}]}]}, that rule first, with restartPolicy: Never")
 		}

@@ -31,11 +31,11 @@ func waits(template corev1.PodTemplateSpec) waiting {
 // gate looks at whether the pods wait as the mode needs it, and reports whether
 // they do. What can't be seen is not blamed.
 func (f *finder) gate(mode policy.Mode) bool {
-	template := f.Template()
+	pods := f.pods()
+	holder, path, template := pods.holder, pods.path, pods.template
 	if template == nil {
 		return mode == policy.Gate
 	}
-	holder, path := f.holder()
 	gates, label := path+".spec.schedulingGates", path+".metadata.labels["+GateLabel+"]"
 	how := waits(*template)
 	node := template.Spec.NodeName
@@ -60,7 +60,7 @@ func (f *finder) gate(mode policy.Mode) bool {
 			"the label asks an admission policy for the gate, and no MutatingAdmissionPolicy of this cluster (from Kubernetes 1.36) adds it: where nothing else does, the pods start at once, whatever is free",
 			"install manifests/components/gate, or put the scheduling gate "+Gate+" into the template")
 	case how == never:
-		f.missing(holder, path, template.Labels)
+		f.missing(pods)
 	}
 	return how != never
 }
@@ -73,8 +73,9 @@ func unneeded(mode policy.Mode) string {
 }
 
 // missing tells of pods of a workload in mode Gate that start at once.
-func (f *finder) missing(holder Object, path string, labels map[string]string) {
-	value, labeled := labels[GateLabel]
+func (f *finder) missing(pods pods) {
+	holder, path := pods.holder, pods.path
+	value, labeled := pods.template.Labels[GateLabel]
 	if labeled {
 		f.add(GateLabelValue, policy.SeverityError, holder, path+".metadata.labels["+GateLabel+"]",
 			fmt.Sprintf(`nothing gates its pods: the admission policy adds the gate where the label is "true", found %q`, value),
@@ -82,7 +83,7 @@ func (f *finder) missing(holder Object, path string, labels map[string]string) {
 		return
 	}
 	sentence := "nothing gates its pods: the policy says mode Gate, but they carry no gate and start at once, whatever is free"
-	if f.holderLabels()[GateLabel] != "" {
+	if pods.labels[GateLabel] != "" {
 		sentence += fmt.Sprintf("; the label %s stands at the %s itself, and its pods don't get it", GateLabel, holder.Kind)
 	}
 	f.add(GateMissing, policy.SeverityError, holder, path+".spec.schedulingGates", sentence,
@@ -91,11 +92,11 @@ func (f *finder) missing(holder Object, path string, labels map[string]string) {
 
 // ungoverned tells of pods that wait though nobody lets them through.
 func (f *finder) ungoverned() {
-	template := f.Template()
+	pods := f.pods()
+	holder, path, template := pods.holder, pods.path, pods.template
 	if template == nil || !f.Ungoverned {
 		return
 	}
-	holder, path := f.holder()
 	sentence := "no policy governs these pods, and nobody lets them through the gate: none ever starts"
 	switch waits(*template) {
 	case byTemplate:

@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,13 +38,15 @@ type Input struct {
 	ScaledObject *kedaapi.ScaledObject
 	ScaledJob    *kedaapi.ScaledJob
 
-	// At most one of Deployment, StatefulSet and Rollout is set: the ScaledObject's
-	// target, or what runs the pods. Referred is the Deployment that a Rollout takes
-	// its template from, nil where it has one of its own.
+	// At most one of Deployment, StatefulSet, Rollout, CronJob and DaemonSet is set: the
+	// ScaledObject's target, or what runs the pods. Referred is the Deployment that a
+	// Rollout takes its template from, nil where it has one of its own.
 	Deployment  *appsv1.Deployment
 	StatefulSet *appsv1.StatefulSet
 	Rollout     *argoapi.Rollout
 	Referred    *appsv1.Deployment
+	CronJob     *batchv1.CronJob
+	DaemonSet   *appsv1.DaemonSet
 
 	// HPAs, ScaledObjects and DisruptionBudgets are those of the fleet's namespace;
 	// those that have nothing to do with the target, and KEDA's own HPA, may be
@@ -135,49 +138,49 @@ func (f *finder) ways() {
 // scaled reports whether KEDA scales the fleet.
 func (in Input) scaled() bool { return in.ScaledObject != nil || in.ScaledJob != nil }
 
-// Template returns that of the fleet's pods, nil where it is not known.
-func (in Input) Template() *corev1.PodTemplateSpec {
+// pods are what a fleet's pods are made of.
+type pods struct {
+	holder   Object // what has the template
+	path     string // where in it
+	labels   map[string]string
+	template *corev1.PodTemplateSpec // nil where it is not known
+}
+
+func (in Input) pods() pods {
 	switch {
 	case in.ScaledJob != nil:
-		return &in.ScaledJob.Spec.JobTargetRef.Template
+		return pods{in.object(), "spec.jobTargetRef.template", in.ScaledJob.Labels, &in.ScaledJob.Spec.JobTargetRef.Template}
 	case in.Deployment != nil:
-		return &in.Deployment.Spec.Template
+		return pods{in.runner(), "spec.template", in.Deployment.Labels, &in.Deployment.Spec.Template}
 	case in.StatefulSet != nil:
-		return &in.StatefulSet.Spec.Template
+		return pods{in.runner(), "spec.template", in.StatefulSet.Labels, &in.StatefulSet.Spec.Template}
 	case in.Referred != nil:
-		return &in.Referred.Spec.Template
+		return pods{named("Deployment", in.Referred.ObjectMeta), "spec.template", in.Referred.Labels, &in.Referred.Spec.Template}
 	case in.Rollout != nil && in.Rollout.Spec.WorkloadRef == nil:
-		return &in.Rollout.Spec.Template
-	}
-	return nil
-}
-
-// holder names what has the template of the fleet's pods, and where in it.
-func (in Input) holder() (Object, string) {
-	switch {
-	case in.ScaledJob != nil:
-		return in.object(), "spec.jobTargetRef.template"
-	case in.Referred != nil:
-		return named("Deployment", in.Referred.ObjectMeta), "spec.template"
-	}
-	return in.runner(), "spec.template"
-}
-
-// holderLabels are those of what has the template, not of the template.
-func (in Input) holderLabels() map[string]string {
-	switch {
-	case in.ScaledJob != nil:
-		return in.ScaledJob.Labels
-	case in.Deployment != nil:
-		return in.Deployment.Labels
-	case in.StatefulSet != nil:
-		return in.StatefulSet.Labels
-	case in.Referred != nil:
-		return in.Referred.Labels
+		return pods{in.runner(), "spec.template", in.Rollout.Labels, &in.Rollout.Spec.Template}
 	case in.Rollout != nil:
-		return in.Rollout.Labels
+		return pods{in.runner(), "spec.template", in.Rollout.Labels, nil}
+	case in.CronJob != nil:
+		return pods{in.runner(), "spec.jobTemplate.spec.template", in.CronJob.Labels, &in.CronJob.Spec.JobTemplate.Spec.Template}
+	case in.DaemonSet != nil:
+		return pods{in.runner(), "spec.template", in.DaemonSet.Labels, &in.DaemonSet.Spec.Template}
 	}
-	return nil
+	return pods{in.object(), "spec.template", nil, nil}
+}
+
+// Template returns that of the fleet's pods, nil where it is not known.
+func (in Input) Template() *corev1.PodTemplateSpec { return in.pods().template }
+
+// job is what the fleet's pods are the Jobs of, and where it stands; nil where they are
+// no Jobs'.
+func (in Input) job() (*batchv1.JobSpec, string) {
+	switch {
+	case in.ScaledJob != nil:
+		return &in.ScaledJob.Spec.JobTargetRef, "spec.jobTargetRef"
+	case in.CronJob != nil:
+		return &in.CronJob.Spec.JobTemplate.Spec, "spec.jobTemplate.spec"
+	}
+	return nil, ""
 }
 
 // runner names what runs the pods: the ScaledObject's target.
@@ -189,6 +192,10 @@ func (in Input) runner() Object {
 		return named("StatefulSet", in.StatefulSet.ObjectMeta)
 	case in.Rollout != nil:
 		return named("Rollout", in.Rollout.ObjectMeta)
+	case in.CronJob != nil:
+		return named("CronJob", in.CronJob.ObjectMeta)
+	case in.DaemonSet != nil:
+		return named("DaemonSet", in.DaemonSet.ObjectMeta)
 	}
 	return in.object()
 }
@@ -215,7 +222,7 @@ func (in Input) object() Object {
 		return named("ScaledJob", in.ScaledJob.ObjectMeta)
 	case in.ScaledObject != nil:
 		return named("ScaledObject", in.ScaledObject.ObjectMeta)
-	case in.Deployment != nil || in.StatefulSet != nil || in.Rollout != nil:
+	case in.Deployment != nil || in.StatefulSet != nil || in.Rollout != nil || in.CronJob != nil || in.DaemonSet != nil:
 		return in.runner()
 	}
 	return Object{}

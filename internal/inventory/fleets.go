@@ -78,6 +78,12 @@ func (i Inventory) Unscaled(set policy.Set) []bypass.Input {
 	for _, r := range i.Rollouts {
 		take("Rollout", r.ObjectMeta)
 	}
+	for _, c := range i.CronJobs {
+		take("CronJob", c.ObjectMeta)
+	}
+	for _, d := range i.DaemonSets {
+		take("DaemonSet", d.ObjectMeta)
+	}
 	sortFleets(fleets)
 	return fleets
 }
@@ -100,20 +106,6 @@ func selects(set policy.Set, in bypass.Input) *policy.Workload {
 	return nil
 }
 
-// Alone reports whether a workload selects pods of what runs them without a number
-// of replicas: those of a CronJob's Jobs, or of a DaemonSet.
-func (i Inventory) Alone(w policy.Workload) bool {
-	if len(w.PodSelector) == 0 {
-		return false
-	}
-	selector := labels.SelectorFromSet(w.PodSelector)
-	of := func(namespace string, template corev1.PodTemplateSpec) bool {
-		return namespace == w.ID.Namespace && selector.Matches(labels.Set(template.Labels))
-	}
-	return slices.ContainsFunc(i.CronJobs, func(c batchv1.CronJob) bool { return of(c.Namespace, c.Spec.JobTemplate.Spec.Template) }) ||
-		slices.ContainsFunc(i.DaemonSets, func(d appsv1.DaemonSet) bool { return of(d.Namespace, d.Spec.Template) })
-}
-
 // run adds what runs a fleet's pods, where it is there.
 func (i Inventory) run(in *bypass.Input, kind, namespace, name string) {
 	deployment := func(name string) *appsv1.Deployment {
@@ -129,6 +121,10 @@ func (i Inventory) run(in *bypass.Input, kind, namespace, name string) {
 		if in.Rollout != nil && in.Rollout.Spec.WorkloadRef != nil && in.Rollout.Spec.WorkloadRef.Kind == "Deployment" {
 			in.Referred = deployment(in.Rollout.Spec.WorkloadRef.Name)
 		}
+	case "CronJob":
+		in.CronJob = find(i.CronJobs, func(c *batchv1.CronJob) bool { return c.Namespace == namespace && c.Name == name })
+	case "DaemonSet":
+		in.DaemonSet = find(i.DaemonSets, func(d *appsv1.DaemonSet) bool { return d.Namespace == namespace && d.Name == name })
 	}
 }
 

@@ -102,6 +102,8 @@ func TestUnscaled(t *testing.T) {
 	add(t, &in, "apps/v1", "Deployment", `{"metadata":{"name":"named"}}`)
 	add(t, &in, "apps/v1", "StatefulSet", `{"metadata":{"name":"named"}}`)
 	add(t, &in, "apps/v1", "StatefulSet", `{"metadata":{"name":"named","namespace":"billing"}}`)
+	add(t, &in, "batch/v1", "CronJob", `{"metadata":{"name":"nightly"},"spec":{"jobTemplate":{"spec":{"template":{"metadata":{"labels":{"app":"mail","more":"a"}}}}}}}`)
+	add(t, &in, "apps/v1", "DaemonSet", `{"metadata":{"name":"agents"},"spec":{"template":{"metadata":{"labels":{"app":"agents"}}}}}`)
 	add(t, &in, "policy/v1", "PodDisruptionBudget", `{"metadata":{"name":"b"},"spec":{"minAvailable":1}}`)
 	set := policy.Set{Workloads: []policy.Workload{
 		{ID: id("template")}, // the ScaledObject of its name, which there is not
@@ -123,6 +125,8 @@ func TestUnscaled(t *testing.T) {
 		"StatefulSet shop/named: w, budgets 1, template true",
 		"Rollout shop/alone: mail, budgets 1, template true",
 		"Deployment shop/named: -, budgets 1, template true",
+		"DaemonSet shop/agents: -, budgets 1, template true",
+		"CronJob shop/nightly: mail, budgets 1, template true",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -141,27 +145,5 @@ func TestWhatCanBeDoneWithout(t *testing.T) {
 	in, err := inventory.Read(t.Context(), &rest.Config{Host: api.URL}, "", inventory.Rollouts, inventory.DisruptionBudgets, inventory.Deployments)
 	if err != nil || len(in.Missing) != 0 || len(in.Unread) != 1 || in.Unread[0] != "poddisruptionbudgets.policy in all namespaces are not known: that needs permission to list them" {
 		t.Errorf("%v, missing %q, unread %q", err, in.Missing, in.Unread)
-	}
-}
-
-// Pods that nothing scales are found by the templates of what makes them.
-func TestAlone(t *testing.T) {
-	var in inventory.Inventory
-	add(t, &in, "batch/v1", "CronJob", `{"metadata":{"name":"nightly"},"spec":{"jobTemplate":{"spec":{"template":{"metadata":{"labels":{"app":"nightly","more":"a"}}}}}}}`)
-	add(t, &in, "apps/v1", "DaemonSet", `{"metadata":{"name":"agents"},"spec":{"template":{"metadata":{"labels":{"app":"agents"}}}}}`)
-	elsewhere := metrics.ID{Namespace: "billing", Name: "w"}
-	for _, c := range []struct {
-		w    policy.Workload
-		want bool
-	}{
-		{policy.Workload{ID: id("w"), PodSelector: map[string]string{"app": "nightly"}}, true},
-		{policy.Workload{ID: id("w"), PodSelector: map[string]string{"app": "agents"}}, true},
-		{policy.Workload{ID: id("w"), PodSelector: map[string]string{"app": "nightly", "more": "b"}}, false},
-		{policy.Workload{ID: elsewhere, PodSelector: map[string]string{"app": "nightly"}}, false},
-		{policy.Workload{ID: id("w")}, false},
-	} {
-		if got := in.Alone(c.w); got != c.want {
-			t.Errorf("%s %v: expected %t", c.w.ID, c.w.PodSelector, c.want)
-		}
 	}
 }

@@ -65,11 +65,9 @@ func everybody(in inventory.Inventory, set policy.Set) []pods {
 			fixed(name.Kind, f.StatefulSet.ObjectMeta, template, count(f.StatefulSet.Spec.Replicas), "replicas", f)
 		case f.Rollout != nil:
 			fixed(name.Kind, f.Rollout.ObjectMeta, template, count(f.Rollout.Spec.Replicas), "replicas", f)
+		case f.DaemonSet != nil:
+			fixed(name.Kind, f.DaemonSet.ObjectMeta, template, int(f.DaemonSet.Status.DesiredNumberScheduled), "desiredNumberScheduled", f)
 		}
-	}
-	for i := range in.DaemonSets {
-		d := &in.DaemonSets[i]
-		fixed("DaemonSet", d.ObjectMeta, &d.Spec.Template, int(d.Status.DesiredNumberScheduled), "desiredNumberScheduled", bypass.Input{})
 	}
 	return all
 }

@@ -23,7 +23,7 @@ func judgeCluster(ctx context.Context, o Options) (Report, error) {
 	config.UserAgent = "headroom-lint/" + o.Program
 	j := newJudgment(o.limits())
 	j.inventory, err = inventory.Read(ctx, config, namespace,
-		inventory.ScaledObjects, inventory.ScaledJobs, inventory.HPAs, inventory.Deployments, inventory.StatefulSets, inventory.CronJobs, inventory.Services,
+		inventory.ScaledObjects, inventory.ScaledJobs, inventory.HPAs, inventory.Deployments, inventory.StatefulSets, inventory.DaemonSets, inventory.CronJobs, inventory.Services,
 		inventory.Rollouts, inventory.DisruptionBudgets, inventory.Injectors, inventory.Bound)
 	if err != nil {
 		return Report{}, err

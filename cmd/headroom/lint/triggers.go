@@ -127,7 +127,7 @@ func (j *judgment) notAsked(fleets []bypass.Input, set policy.Set) {
 			seen = seen || inventory.Name(f).Namespace == w.ID.Namespace
 			asked = asked || (f.Workload != nil && f.Workload.ID == w.ID)
 		}
-		if asked || !seen || w.Mode == policy.Observe || j.inventory.Alone(w) {
+		if asked || !seen || w.Mode == policy.Observe {
 			continue
 		}
 		rule, remedy := missing(w)
