@@ -48,6 +48,8 @@ type Flow struct {
 	Startups []float64 `json:"startups,omitempty"`
 	// Asks are what the objective asked for lately: pods that may be on their way.
 	Asks []Ask `json:"asks,omitempty"`
+	// Ready is how many pods were ready all the time between the last two readings.
+	Ready int `json:"ready,omitempty"`
 	// Resumed says that the flow was kept over a restart: nobody watched from At to the
 	// next reading.
 	Resumed bool `json:"resumed,omitempty"`
@@ -118,14 +120,42 @@ func depth(q metrics.Queue) float64 {
 	return n
 }
 
-// observe returns the flow with one more reading of the depth in it, which began at
-// began; pods is how many were ready all the time since the one before, perMessage for how many seconds the
+// FlowVersion changes whenever [Flow.Next] comes to other results than before; a test
+// notices.
+const FlowVersion = 1
+
+// Next returns the flow after one more reading of the depth, which began at began, while
+// ready pods had been ready all the time since the one before, and with what CloudWatch
+// has published by then. Nothing else changes At, Came, Minutes and what is learned from
+// them. A reading that is in here already changes nothing. The same is made of the same
+// wherever it is made: so a recording need not keep it.
+func (f Flow) Next(q metrics.Queue, began time.Time, ready int, points metrics.Points, s SQS) Flow {
+	f.Came, f.Minutes = ofOnesOwn(f.Came), ofOnesOwn(f.Minutes) // what f refers to stays
+	f.observe(q, began, ready, s.SecondsPerMessage)
+	f.learn(points, q.FIFO, s.Concurrency, s.SecondsPerMessage)
+	return f
+}
+
+// ofOnesOwn returns a copy that has room for what one reading adds.
+func ofOnesOwn[T any](all []T) []T {
+	if all == nil {
+		return nil
+	}
+	return append(make([]T, 0, len(all)+4), all...)
+}
+
+// observe takes one more reading of the depth in, which began at began; pods is how many
+// were ready all the time since the one before, perMessage for how many seconds the
 // policy says that one works on a message, 0 where it says nothing. A reading that is
 // in here already changes nothing.
-func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage float64) Flow {
-	if !began.After(f.At) {
-		return f
+func (f *Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage float64) {
+	began = began.Round(0) // minutes are those of the wall clock
+	if set := f.At.Sub(began) > flowClockSkew; set {
+		f.At, f.EmptyAt, f.EmptySince = time.Time{}, time.Time{}, time.Time{} // the clock was set back
+	} else if !began.After(f.At) {
+		return
 	}
+	f.Ready = pods
 	switch {
 	case depth(q) > 0:
 		f.EmptySince = time.Time{}
@@ -138,7 +168,7 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	if f.At.IsZero() || since > flowGap || f.Resumed && since > flowKeptGap {
 		f.Came, f.Minutes, f.Assumed = nil, nil, false
 		f.At, f.Queue, f.Resumed = began, q, false
-		return f
+		return
 	}
 	seconds := since.Seconds()
 	flight := (inFlight(f.Queue) + inFlight(q)) / 2 * seconds
@@ -152,7 +182,6 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	unsure := math.Pow((inFlight(q)-inFlight(f.Queue))*seconds/2, 2) / 3 // of something between the two, all alike
 	came, seen, doubt := f.came(grown, flight, unsure, seconds, perMessage, f.Queue.Visible <= 0 || q.Visible <= 0)
 	done := came - grown
-	f.Came, f.Minutes = slices.Clone(f.Came), slices.Clone(f.Minutes)
 	f.divide(q, began, func(share float64) (Interval, FlowMinute) {
 		i := Interval{Seconds: seconds * share, Messages: came * share, Done: done * share, Seen: seen * share, Unsure: doubt * share}
 		if unwatched {
@@ -162,7 +191,6 @@ func (f Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage flo
 	})
 	f.At, f.Queue, f.Resumed = began, q, false
 	f.thin()
-	return f
 }
 
 // came is how many messages came in so many seconds in which the depth grew by
@@ -238,7 +266,7 @@ func (f *Flow) divide(q metrics.Queue, began time.Time, part func(share float64)
 		from = to
 	}
 	if n := len(f.Minutes); n > flowMinutes {
-		f.Minutes = slices.Clone(f.Minutes[n-flowMinutes:])
+		f.Minutes = slices.Delete(f.Minutes, 0, n-flowMinutes)
 	}
 }
 
@@ -282,23 +310,20 @@ func (f Flow) ages() []float64 {
 // ends.
 func (f *Flow) thin() {
 	for len(f.Came) > flowIntervals {
-		ages := f.ages()
-		best, least := -1, math.Inf(1)
-		for i := 0; i+1 < len(f.Came); i++ {
-			if !f.mergeable(ages[i]) {
+		best, least, age := 0, math.Inf(1), 0.0
+		for i := len(f.Came) - 2; i >= 0; i-- {
+			a, b := f.Came[i], f.Came[i+1]
+			age += b.Seconds // before At a ended
+			if !f.mergeable(age) {
 				continue
 			}
-			a, b := f.Came[i], f.Came[i+1]
 			moved := 0.0
 			if both := a.Messages + b.Messages; both > 0 {
 				moved = math.Abs(a.Seconds - (a.Seconds+b.Seconds)*(a.Messages/both))
 			}
-			if cost := moved / (ages[i] + 5); cost < least {
+			if cost := moved / (age + 5); cost <= least && cost < math.Inf(1) {
 				best, least = i, cost
 			}
-		}
-		if best < 0 {
-			best = 0
 		}
 		a, b := f.Came[best], f.Came[best+1]
 		f.Came[best] = Interval{Seconds: a.Seconds + b.Seconds, Messages: a.Messages + b.Messages, Done: a.Done + b.Done}
@@ -311,11 +336,11 @@ func (f *Flow) thin() {
 
 // mergeable reports whether the interval that ended age seconds before At may be
 // merged with the next: no minute begins between them, or none that matters.
-func (f Flow) mergeable(age float64) bool {
+func (f *Flow) mergeable(age float64) bool {
 	ended := f.At.Add(-time.Duration(age * float64(time.Second)))
-	near := ended.Round(flowMinute)
 	if len(f.Minutes) > 0 && ended.Before(f.Minutes[0].Start.Add(-time.Second)) {
 		return true
 	}
-	return ended.Sub(near).Abs() > time.Millisecond
+	since := time.Duration(ended.UnixNano()) % flowMinute // since a minute of the clock began
+	return min(since, flowMinute-since) > time.Millisecond
 }

@@ -29,6 +29,7 @@ const (
 // Kept is the flow as it outlives the process: in a few digits, and without what came
 // where that was nothing, so that it doesn't change while nothing happens.
 func (f Flow) Kept() Flow {
+	f.Ready = 0 // is of no use to who goes on with it
 	if f.quiet() {
 		out := f.Learned()
 		out.At, out.Falls = time.Time{}, 0

@@ -8,11 +8,9 @@ import (
 	"github.com/keda-headroom/headroom/metrics"
 )
 
-// learn returns the flow corrected by what CloudWatch published of its minutes;
-// perMessage is for how many seconds the policy says that a pod works on a message, 0
-// where it says nothing.
-func (f Flow) learn(points metrics.Points, fifo bool, concurrency int, perMessage float64) Flow {
-	f.Came, f.Minutes, f.Rates = slices.Clone(f.Came), slices.Clone(f.Minutes), slices.Clone(f.Rates)
+// learn corrects the flow by what CloudWatch published of its minutes; perMessage is for
+// how many seconds the policy says that a pod works on a message, 0 where it says nothing.
+func (f *Flow) learn(points metrics.Points, fifo bool, concurrency int, perMessage float64) {
 	guessed, told := f.Service == 0 && perMessage == 0, time.Time{}
 	for i := range f.Minutes {
 		m := &f.Minutes[i]
@@ -38,7 +36,6 @@ func (f Flow) learn(points metrics.Points, fifo bool, concurrency int, perMessag
 		f.guessAgain(told)
 	}
 	f.anchor(points)
-	return f
 }
 
 // guessAgain renews what came since told, up to when CloudWatch has told, now that it is

@@ -55,8 +55,7 @@ const mostStabilization = time.Hour
 func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading metrics.Reading[metrics.Points]) (int, Step) {
 	s := *f.SQS
 	points, _ := reading.Last() // what was published stays true, however long ago it was read
-	flow := f.memory.Flow.observe(q, began, f.readyThroughout(f.memory.Flow.At), s.SecondsPerMessage)
-	flow = flow.learn(points, q.FIFO, s.Concurrency, s.SecondsPerMessage)
+	flow := f.memory.Flow.Next(q, began, f.readyThroughout(f.memory.Flow.At), points, s)
 	flow.Startups = f.started(now, flow.Startups)
 	o := &ObjectivePlan{ByMessages: backlog(q, s), Startup: flow.startup().Seconds()}
 	o.Age = flow.age(now, q, points, s.SecondsPerMessage)

@@ -40,7 +40,7 @@ func (f *Flow) learnRate(m FlowMinute, done float64) {
 		return
 	}
 	perPod := done / m.Pods * (m.Covered / flowMinute.Seconds())
-	f.Rates = append(f.Rates, Rate{At: m.Start, PerPod: perPod, InFlight: m.Flight / m.Pods})
+	f.Rates = append(slices.Clip(f.Rates), Rate{At: m.Start, PerPod: perPod, InFlight: m.Flight / m.Pods})
 	if n := len(f.Rates); n > ratesKept {
 		f.Rates = slices.Clone(f.Rates[n-ratesKept:])
 	}
