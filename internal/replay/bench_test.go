@@ -3,6 +3,7 @@ package replay_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -16,8 +17,9 @@ import (
 	"github.com/keda-headroom/headroom/scaler/recording"
 )
 
-// fleetPolicies are those of so many workloads of one database.
-func fleetPolicies(workloads int) policy.Set {
+// fleetPolicies are those of so many workloads of one database, with an objective if it
+// is more than 0.
+func fleetPolicies(workloads int, objective time.Duration) policy.Set {
 	db := metrics.ID{Namespace: "platform", Name: "orders"}
 	set := policy.Set{Databases: []policy.Database{{
 		ID: db, Reserve: intorpercent.Percent(10), OthersWindow: 30 * time.Minute, PollInterval: 2 * time.Second, MaxReadingAge: 10 * time.Second, MaxPriority: 100,
@@ -26,7 +28,7 @@ func fleetPolicies(workloads int) policy.Set {
 		set.Workloads = append(set.Workloads, policy.Workload{
 			ID: metrics.ID{Namespace: "shop", Name: fmt.Sprintf("workers-%03d", i)}, Mode: policy.Target,
 			Databases:              []policy.Use{{Database: db, User: "worker", ApplicationName: fmt.Sprintf("workers-%03d", i), ConnectionsPerPod: 2 + i%4}},
-			SQS:                    &policy.SQS{QueueName: "q", MessagesPerPod: 20, PollInterval: 5 * time.Second, StaleAfter: time.Minute, ErrorAfter: 5 * time.Minute},
+			SQS:                    &policy.SQS{QueueName: "q", MessagesPerPod: 20, PollInterval: 5 * time.Second, StaleAfter: time.Minute, ErrorAfter: 5 * time.Minute, MaxMessageAge: objective},
 			ScaleDownStabilization: time.Minute, ReadyTimeout: 10 * time.Minute,
 		})
 	}
@@ -35,7 +37,8 @@ func fleetPolicies(workloads int) policy.Set {
 
 // recordFleets records what a planner decides in some time for all workloads of a
 // set: every queue's depth changes with every poll, and each fleet gets or loses a pod
-// every five minutes.
+// every five minutes. Of queues with an objective CloudWatch has the last hour, three
+// minutes late.
 func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration) {
 	tb.Helper()
 	r := rand.New(rand.NewPCG(1, 1))
@@ -49,9 +52,10 @@ func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration)
 	var ledger policy.Ledger
 	fleets, pods := make([]metrics.Fleet, workloads), 0
 	queues := map[metrics.ID]metrics.Reading[metrics.Queue]{}
+	points := map[metrics.ID]metrics.Reading[metrics.Points]{}
 	var server metrics.Reading[metrics.Database]
 	for now := start; now.Before(start.Add(for_)); now = now.Add(time.Second) {
-		s := policy.Snapshot{Databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}}
+		s := policy.Snapshot{Databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}, Points: map[metrics.ID]metrics.Reading[metrics.Points]{}}
 		seconds := int(now.Sub(start) / time.Second)
 		for i, w := range set.Workloads {
 			if len(fleets[i].Pods) == 0 || r.IntN(300) == 0 {
@@ -71,6 +75,13 @@ func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration)
 				queues[w.ID] = metrics.Known(metrics.Queue{Visible: max(0, q.Visible+r.Int64N(41)-20), InFlight: r.Int64N(10)}, now)
 			}
 			s.Queues[w.ID] = queues[w.ID]
+			if w.SQS.MaxMessageAge > 0 {
+				if seconds%60 == 10 {
+					before, _ := points[w.ID].Last()
+					points[w.ID] = metrics.Known(oneMore(r, before, now.Truncate(time.Minute).Add(-4*time.Minute)), now)
+				}
+				s.Points[w.ID] = points[w.ID]
+			}
 		}
 		if seconds%2 == 0 {
 			d := metrics.Database{Server: "1/1", Name: "orders", Attribution: metrics.ByAddress, Constraints: []metrics.Constraint{{Name: "server", Limit: 1997}},
@@ -99,8 +110,18 @@ func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration)
 	}
 }
 
+// oneMore is points with one more minute, and no more than an hour of them.
+func oneMore(r *rand.Rand, before metrics.Points, start time.Time) metrics.Points {
+	sent, oldest := 120+math.Round(12*r.NormFloat64()), float64(r.IntN(20))
+	received, deleted := sent+float64(r.IntN(3)), sent+float64(r.IntN(9)-4)
+	minutes := append(before.Minutes[max(0, len(before.Minutes)-59):len(before.Minutes):len(before.Minutes)],
+		metrics.Minute{Start: start, Sent: &sent, Received: &received, Deleted: &deleted, OldestAge: &oldest})
+	return metrics.Points{Minutes: minutes}
+}
+
 // What a day of 100 workloads takes, from some part of it; the whole with
 // HEADROOM_REPLAY_HOURS=24, which takes more for each hour: there are more pods later.
+// HEADROOM_REPLAY_OBJECTIVE=2m gives all of them an objective.
 // With HEADROOM_REPLAY_DIR the recording is kept there, and measured again where there
 // is one already.
 func BenchmarkReplayDay(b *testing.B) {
@@ -116,7 +137,14 @@ func BenchmarkReplayDay(b *testing.B) {
 	if kept := os.Getenv("HEADROOM_REPLAY_DIR"); kept != "" {
 		dir = kept
 	}
-	set := fleetPolicies(100)
+	objective := time.Duration(0)
+	if text := os.Getenv("HEADROOM_REPLAY_OBJECTIVE"); text != "" {
+		var err error
+		if objective, err = time.ParseDuration(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	set := fleetPolicies(100, objective)
 	if _, err := recording.OpenReader(dir); err != nil {
 		recordFleets(b, dir, set, part)
 	}

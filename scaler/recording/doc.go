@@ -16,7 +16,8 @@
 // in each [Interval]. One that differs from the last of its group by nothing but
 // times (readings were renewed, and say the same) is passed over until
 // [Heartbeat] has gone by: so a gap longer than that means that nothing was
-// recorded, and not that nothing happened. A recording is bounded in bytes; the oldest goes
+// recorded, and not that nothing happened. A new reading of a queue whose workload has an
+// objective for message age is more than a time. A recording is bounded in bytes; the oldest goes
 // first.
 //
 // # Format
@@ -35,7 +36,7 @@
 //	checksum            4 bytes, little endian, CRC-32C of the payload
 //	payload             one byte of kind, and the rest
 //
-// Kind 'H', the first frame, is a JSON object: format (2), program (the version
+// Kind 'H', the first frame, is a JSON object: format (3), program (the version
 // that wrote it), and schema and types, which describe the fields of what
 // follows (see package delta). Kind 'R' is a record:
 //
@@ -45,12 +46,21 @@
 //	           since 1970 for the first
 //	dropped    uvarint: decisions since the last record that could not be kept
 //	checksum   4 bytes, little endian: see [Checksum]
-//	policy, databases, queues, fleets, remembered databases, remembered
-//	workloads, outcomes, points: what changed of each since the group's last
-//	record in this segment, or all of it in its first (a key frame)
+//	steps      of the flows through queues, see below
+//	policy, databases, queues, fleets, points, remembered databases, remembered
+//	workloads, flows, outcomes: what changed of each since the group's last record
+//	in this segment, or all of it in its first (a key frame)
 //
-// Segments of format 1, which is read too, have no points. Other kinds are passed over. A frame that is cut short or whose checksum is
-// wrong ends its segment: what stood before it is whole, and the next segment
-// starts afresh. A step of the clock starts a new segment too, so that times in
+// What is remembered of the flow through a queue would be most of a recording: it
+// changes with every reading. It follows from the reading ([policy.Flow.Next]), so that
+// a record names the flows that went on by one (steps), and of flows the differences
+// from what follows are written, which are seldom any. A program with other rules
+// (header: flows), or whose processor rounds otherwise, reads everything but the flows
+// between key frames.
+//
+// Segments of formats 1 and 2, which are read too, have flows among the remembered
+// workloads, and points, if any (2), last. Other kinds are passed over. A frame that is
+// cut short or whose checksum is wrong ends its segment: what stood before it is
+// whole, and the next segment starts afresh. A step of the clock starts a new segment too, so that times in
 // one segment only rise.
 package recording

@@ -10,12 +10,13 @@ import (
 	"github.com/keda-headroom/headroom/scaler/recording/delta"
 )
 
-// format is the version of the frames; earlier ones are read too. Fields come and
-// go without a new one. extendedFormat is the first whose records have points and the
-// term.
+// format is the version of the frames; earlier ones are read too. Fields come and go
+// without a new one. extendedFormat is the first whose records have points and the term,
+// steppedFormat the first in which flows follow from readings.
 const (
-	format         = 2
+	format         = 3
 	extendedFormat = 2
+	steppedFormat  = 3
 )
 
 // header is the first frame of a segment.
@@ -24,6 +25,8 @@ type header struct {
 	Program string       `json:"program,omitempty"`
 	Schema  delta.Schema `json:"schema"`
 	Types   types        `json:"types"`
+	// Flows are the rules by which flows follow from readings.
+	Flows string `json:"flows,omitempty"`
 }
 
 // types are how the schema calls the parts of a record.
@@ -36,11 +39,12 @@ type types struct {
 	WorkloadMemory string `json:"workloadMemory"`
 	Outcome        string `json:"outcome"`
 	Points         string `json:"points,omitempty"`
+	Flow           string `json:"flow,omitempty"`
 }
 
 // newHeader describes the types of this program.
 func newHeader(program string) (header, error) {
-	h := header{Format: format, Program: program}
+	h := header{Format: format, Program: program, Flows: rules()}
 	for _, part := range []struct {
 		name *string
 		t    reflect.Type
@@ -53,6 +57,7 @@ func newHeader(program string) (header, error) {
 		{&h.Types.WorkloadMemory, reflect.TypeFor[policy.WorkloadMemory]()},
 		{&h.Types.Outcome, reflect.TypeFor[Outcome]()},
 		{&h.Types.Points, reflect.TypeFor[reading[published]]()},
+		{&h.Types.Flow, reflect.TypeFor[policy.Flow]()},
 	} {
 		name, err := h.Schema.Add(part.t)
 		if err != nil {
@@ -84,7 +89,10 @@ type codecs struct {
 	rWorkload delta.Codec[policy.WorkloadMemory]
 	outcomes  delta.Codec[Outcome]
 	points    delta.Codec[reading[published]]
+	flows     delta.Codec[policy.Flow]
 	extended  bool
+	stepped   bool
+	foreign   bool // flows follow by other rules than this version's
 }
 
 func (h header) codecs() (c codecs, err error) {
@@ -99,6 +107,10 @@ func (h header) codecs() (c codecs, err error) {
 	}
 	if c.extended = h.Format >= extendedFormat; c.extended {
 		compile = append(compile, into(&c.points, h.Schema, h.Types.Points))
+	}
+	if c.stepped = h.Format >= steppedFormat; c.stepped {
+		compile = append(compile, into(&c.flows, h.Schema, h.Types.Flow))
+		c.foreign = h.Flows != rules()
 	}
 	for _, part := range compile {
 		if err := part(); err != nil {

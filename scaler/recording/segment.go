@@ -102,14 +102,17 @@ func (e *encoder) encode(r Record, heartbeat time.Duration) ([]byte, error) {
 
 	w := &e.w
 	w.Begin(r.At)
+	went := e.codecs.steps(old, r)
+	writeSteps(w, went)
 	e.codecs.group.Write(w, &old.Group, &r.Group)
 	writeMap(w, e.codecs.databases, opened, old.Snapshot.Databases, r.Snapshot.Databases)
 	writeMap(w, e.codecs.queues, opened, old.Snapshot.Queues, r.Snapshot.Queues)
 	writeMap(w, e.codecs.fleets, opened, old.Snapshot.Fleets, r.Snapshot.Fleets)
-	writeMap(w, e.codecs.rDatabase, same, old.Ledger.Databases, r.Ledger.Databases)
-	writeMap(w, e.codecs.rWorkload, same, old.Ledger.Workloads, r.Ledger.Workloads)
-	writeMap(w, e.codecs.outcomes, same, old.Outcomes, r.Outcomes)
 	writePoints(w, e.codecs.points, old.Snapshot.Points, r.Snapshot.Points)
+	writeMap(w, e.codecs.rDatabase, same, old.Ledger.Databases, r.Ledger.Databases)
+	writeMap(w, e.codecs.rWorkload, withoutFlow, old.Ledger.Workloads, r.Ledger.Workloads)
+	writeMap(w, e.codecs.flows, flowOf, follow(went, old, r), r.Ledger.Workloads)
+	writeMap(w, e.codecs.outcomes, same, old.Outcomes, r.Outcomes)
 	body, err := w.Bytes()
 	if err != nil {
 		return nil, err
@@ -155,6 +158,7 @@ type decoded struct {
 	rWorkload part[policy.WorkloadMemory, policy.WorkloadMemory]
 	outcomes  part[Outcome, Outcome]
 	points    part[metrics.Reading[metrics.Points], reading[published]]
+	flows     flows
 }
 
 func (d *decoder) newDecoded() *decoded {
@@ -166,21 +170,39 @@ func (d *decoder) newDecoded() *decoded {
 	out.rWorkload = part[policy.WorkloadMemory, policy.WorkloadMemory]{codec: d.codecs.rWorkload, close: same[policy.WorkloadMemory]}
 	out.outcomes = part[Outcome, Outcome]{codec: d.codecs.outcomes, close: same[Outcome]}
 	out.points = part[metrics.Reading[metrics.Points], reading[published]]{codec: d.codecs.points, close: closedPoints, own: true}
+	out.flows = flows{part: part[policy.Flow, policy.Flow]{codec: d.codecs.flows, close: same[policy.Flow]}, foreign: d.codecs.foreign}
 	return out
 }
 
 // read takes in the changes of one more record.
 func (d *decoded) read(r *delta.Reader, c *codecs) {
+	if c.stepped {
+		d.flows.step(r, d.readings)
+	}
 	c.group.Read(r, &d.Group)
 	d.databases.read(r, &d.Snapshot.Databases)
 	d.queues.read(r, &d.Snapshot.Queues)
 	d.fleets.read(r, &d.Snapshot.Fleets)
-	d.rDatabase.read(r, &d.Ledger.Databases)
-	d.rWorkload.read(r, &d.Ledger.Workloads)
-	d.outcomes.read(r, &d.Outcomes)
-	if c.extended {
+	if c.stepped {
 		d.points.read(r, &d.Snapshot.Points)
 	}
+	d.rDatabase.read(r, &d.Ledger.Databases)
+	d.rWorkload.read(r, &d.Ledger.Workloads)
+	if c.stepped {
+		d.flows.catchUp(r, d.readings)
+		d.flows.read(r, &d.flows.all)
+	}
+	d.outcomes.read(r, &d.Outcomes)
+	if c.extended && !c.stepped {
+		d.points.read(r, &d.Snapshot.Points)
+	}
+}
+
+// readings is the record with what flows follow from up to date.
+func (d *decoded) readings() *Record {
+	d.queues.update(d.Snapshot.Queues)
+	d.points.update(d.Snapshot.Points)
+	return &d.Record
 }
 
 // record returns the record, whose maps the next one changes.
@@ -189,10 +211,32 @@ func (d *decoded) record() Record {
 	d.queues.update(d.Snapshot.Queues)
 	d.fleets.update(d.Snapshot.Fleets)
 	d.rDatabase.update(d.Ledger.Databases)
-	d.rWorkload.update(d.Ledger.Workloads)
 	d.outcomes.update(d.Outcomes)
 	d.points.update(d.Snapshot.Points)
+	d.memories()
 	return d.Record
+}
+
+// memories brings those of workloads up to date, each with its flow.
+func (d *decoded) memories() {
+	changed := d.flows.lost
+	for _, s := range d.rWorkload.stale {
+		changed = append(changed, s.id)
+	}
+	for _, s := range d.flows.stale {
+		changed = append(changed, s.id)
+	}
+	d.rWorkload.update(d.Ledger.Workloads)
+	d.flows.update(d.flows.all)
+	if d.flows.all != nil {
+		for _, id := range changed {
+			if m, there := d.Ledger.Workloads[id]; there {
+				m.Flow = d.flows.all[id]
+				d.Ledger.Workloads[id] = m
+			}
+		}
+	}
+	d.flows.lost = d.flows.lost[:0]
 }
 
 // sample returns the record as it stays when the next one is read. Its ledger has what
@@ -205,6 +249,8 @@ func (d *decoded) sample() Record {
 	out.Ledger, d.Ledger = ledger, policy.Ledger{}
 	d.rDatabase.give()
 	d.rWorkload.give()
+	d.flows.give()
+	d.flows.all = nil
 	d.reader.Reuse()
 	return out
 }

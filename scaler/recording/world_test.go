@@ -59,6 +59,9 @@ func newWorld(seed uint64, name string, workloads int) *world {
 			},
 			ScaleDownStabilization: time.Minute, ReadyTimeout: 10 * time.Minute,
 		})
+		if i%2 == 1 {
+			w.group.Workloads[i].SQS.MaxMessageAge = 2 * time.Minute
+		}
 	}
 	w.state = policy.Snapshot{
 		Databases: map[metrics.ID]metrics.Reading[metrics.Database]{},
