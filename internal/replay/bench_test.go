@@ -3,7 +3,6 @@ package replay_test
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -37,8 +36,7 @@ func fleetPolicies(workloads int, objective time.Duration) policy.Set {
 
 // recordFleets records what a planner decides in some time for all workloads of a
 // set: every queue's depth changes with every poll, and each fleet gets or loses a pod
-// every five minutes. Of queues with an objective CloudWatch has the last hour, three
-// minutes late.
+// every five minutes, or follows its objective (see loop).
 func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration) {
 	tb.Helper()
 	r := rand.New(rand.NewPCG(1, 1))
@@ -53,12 +51,17 @@ func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration)
 	fleets, pods := make([]metrics.Fleet, workloads), 0
 	queues := map[metrics.ID]metrics.Reading[metrics.Queue]{}
 	points := map[metrics.ID]metrics.Reading[metrics.Points]{}
+	following, targets := loops(r, set), map[metrics.ID]int{}
 	var server metrics.Reading[metrics.Database]
 	for now := start; now.Before(start.Add(for_)); now = now.Add(time.Second) {
 		s := policy.Snapshot{Databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{}, Points: map[metrics.ID]metrics.Reading[metrics.Points]{}}
 		seconds := int(now.Sub(start) / time.Second)
 		for i, w := range set.Workloads {
-			if len(fleets[i].Pods) == 0 || r.IntN(300) == 0 {
+			follows := following[w.ID]
+			if follows != nil {
+				follows.second(now, targets[w.ID])
+				fleets[i] = follows.fleet
+			} else if len(fleets[i].Pods) == 0 || r.IntN(300) == 0 {
 				list := append([]metrics.Pod(nil), fleets[i].Pods...)
 				if len(list) > 3 && r.IntN(2) == 0 {
 					list = list[1:]
@@ -72,13 +75,16 @@ func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration)
 			s.Fleets[w.ID] = metrics.Known(fleets[i], now)
 			if seconds%5 == i%5 {
 				q, _ := queues[w.ID].Last()
-				queues[w.ID] = metrics.Known(metrics.Queue{Visible: max(0, q.Visible+r.Int64N(41)-20), InFlight: r.Int64N(10)}, now)
+				q = metrics.Queue{Visible: max(0, q.Visible+r.Int64N(41)-20), InFlight: r.Int64N(10)}
+				if follows != nil {
+					q = follows.queue()
+				}
+				queues[w.ID] = metrics.Known(q, now)
 			}
 			s.Queues[w.ID] = queues[w.ID]
-			if w.SQS.MaxMessageAge > 0 {
+			if follows != nil {
 				if seconds%60 == 10 {
-					before, _ := points[w.ID].Last()
-					points[w.ID] = metrics.Known(oneMore(r, before, now.Truncate(time.Minute).Add(-4*time.Minute)), now)
+					points[w.ID] = metrics.Known(follows.points(), now)
 				}
 				s.Points[w.ID] = points[w.ID]
 			}
@@ -101,6 +107,9 @@ func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration)
 			recorder.Flush()
 		}
 		ledger = next
+		for _, w := range plan.Workloads {
+			targets[w.ID] = w.Target
+		}
 	}
 	if stats := recorder.Stats(); stats.Dropped > 0 {
 		tb.Fatalf("%d decisions were dropped", stats.Dropped)
@@ -108,15 +117,6 @@ func recordFleets(tb testing.TB, dir string, set policy.Set, for_ time.Duration)
 	if err := recorder.Close(); err != nil {
 		tb.Fatal(err)
 	}
-}
-
-// oneMore is points with one more minute, and no more than an hour of them.
-func oneMore(r *rand.Rand, before metrics.Points, start time.Time) metrics.Points {
-	sent, oldest := 120+math.Round(12*r.NormFloat64()), float64(r.IntN(20))
-	received, deleted := sent+float64(r.IntN(3)), sent+float64(r.IntN(9)-4)
-	minutes := append(before.Minutes[max(0, len(before.Minutes)-59):len(before.Minutes):len(before.Minutes)],
-		metrics.Minute{Start: start, Sent: &sent, Received: &received, Deleted: &deleted, OldestAge: &oldest})
-	return metrics.Points{Minutes: minutes}
 }
 
 // What a day of 100 workloads takes, from some part of it; the whole with
