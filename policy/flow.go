@@ -126,8 +126,9 @@ const FlowVersion = 1
 
 // Next returns the flow after one more reading of the depth, which began at began, while
 // ready pods had been ready all the time since the one before, and with what CloudWatch
-// has published by then. Nothing else changes At, Came, Minutes and what is learned from
-// them. A reading that is in here already changes nothing. The same is made of the same
+// has published by then. But for a restart ([Flow.Resume]) nothing else changes At, Came,
+// Minutes and what is learned from them. A reading that is in here already changes
+// nothing. The same is made of the same
 // wherever it is made: so a recording need not keep it.
 func (f Flow) Next(q metrics.Queue, began time.Time, ready int, points metrics.Points, s SQS) Flow {
 	f.Came, f.Minutes = ofOnesOwn(f.Came), ofOnesOwn(f.Minutes) // what f refers to stays

@@ -60,3 +60,25 @@ func TestFlowVersion(t *testing.T) {
 		t.Errorf("flows come to %d by version %d, and came to %d by version %d", got, FlowVersion, sum, version)
 	}
 }
+
+// TestAClockThatWasSetBack: a reading that seems to be from before the last one is passed
+// over while it is one of two that took turns, and begins the flow anew where the clock
+// was set; what was learned stays.
+func TestAClockThatWasSetBack(t *testing.T) {
+	var flow Flow
+	read := func(at time.Time) { flow = flow.Next(metrics.Queue{Visible: 5}, at, 1, metrics.Points{}, SQS{}) }
+	for i := range 20 {
+		read(noon.Add(time.Duration(i) * 5 * time.Second))
+	}
+	flow.Service = 2
+	last, intervals := flow.At, len(flow.Came)
+	if read(last.Add(-time.Second)); !flow.At.Equal(last) || len(flow.Came) != intervals {
+		t.Errorf("a second before: at %s with %d intervals, expected %s with %d", flow.At, len(flow.Came), last, intervals)
+	}
+	if read(last.Add(-time.Hour)); !flow.At.Equal(last.Add(-time.Hour)) || len(flow.Came) != 0 || flow.Service != 2 {
+		t.Errorf("an hour before: at %s with %d intervals, a message in flight for %v s", flow.At, len(flow.Came), flow.Service)
+	}
+	if read(last.Add(-time.Hour + 5*time.Second)); len(flow.Came) == 0 || flow.Came[0].Seconds != 5 {
+		t.Errorf("nothing came after that: %+v", flow.Came)
+	}
+}
