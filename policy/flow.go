@@ -120,16 +120,14 @@ func depth(q metrics.Queue) float64 {
 	return n
 }
 
-// FlowVersion changes whenever [Flow.Next] comes to other results than before; a test
-// notices.
+// FlowVersion is raised whenever [Flow.Next] comes to other results than before.
 const FlowVersion = 1
 
 // Next returns the flow after one more reading of the depth, which began at began, while
 // ready pods had been ready all the time since the one before, and with what CloudWatch
 // has published by then. But for a restart ([Flow.Resume]) nothing else changes At, Came,
 // Minutes and what is learned from them. A reading that is in here already changes
-// nothing. The same is made of the same
-// wherever it is made: so a recording need not keep it.
+// nothing. The same comes of the same wherever it is made: so a recording need not keep it.
 func (f Flow) Next(q metrics.Queue, began time.Time, ready int, points metrics.Points, s SQS) Flow {
 	f.Came, f.Minutes = ofOnesOwn(f.Came), ofOnesOwn(f.Minutes) // what f refers to stays
 	f.observe(q, began, ready, s.SecondsPerMessage)
