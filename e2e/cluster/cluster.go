@@ -185,7 +185,7 @@ func (c *Cluster) Dir() string { return c.dir }
 func (c *Cluster) Component(name string) *Component { return c.components[name] }
 
 // Close ends everything at once and removes the directory, unless it was given. It
-// fails if a component had ended unasked, with its name.
+// fails if a component had ended unasked, and was not started again, with its name.
 func (c *Cluster) Close() error {
 	var ends sync.WaitGroup
 	for _, component := range c.order {
@@ -201,10 +201,14 @@ func (c *Cluster) Close() error {
 	return err
 }
 
-// ended notes that a component ended unasked.
-func (c *Cluster) ended(name string, err error) {
+// ended notes that a component ended unasked; one that goes on again is only told.
+func (c *Cluster) ended(name string, err error, again bool) {
 	err = fmt.Errorf("%s ended unasked: %w", name, errors.Join(err, errEnded))
 	fmt.Fprintf(c.options.Log, "cluster: %v\n", err)
+	if again {
+		fmt.Fprintf(c.options.Log, "cluster: %s was started again\n", name)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failed = append(c.failed, err)

@@ -26,10 +26,14 @@ type Component struct {
 	env     []string // beside ours
 	log     string
 	ready   func(context.Context) error
-	ended   func(name string, err error) // unasked
+	ended   func(name string, err error, again bool) // unasked; again where it was started again
+	// restarts is how often it is started again where it ended unasked, as a Deployment's
+	// pods are.
+	restarts int
 
 	mu      sync.Mutex
 	process *process.Process // nil while it is stopped
+	up      *process.Process // the last that was ready, or took the place of one that was
 }
 
 // Name is the component's, as in "kube-scheduler".
@@ -64,6 +68,7 @@ func (c *Component) Start(ctx context.Context) error {
 	if err := c.awaitReady(ctx, c.process); err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w; the end of %s says", c.name, err, c.log), c.tail())
 	}
+	c.up = c.process
 	return nil
 }
 
@@ -83,10 +88,28 @@ func (c *Component) launch() (*process.Process, error) {
 		<-started.Ended()
 		_ = log.Close()
 		if !started.Requested() {
-			c.ended(c.name, errors.Join(started.Err(), c.tail()))
+			err := errors.Join(started.Err(), c.tail())
+			c.ended(c.name, err, c.restart(started))
 		}
 	}()
 	return started, nil
+}
+
+// restart starts the component again where ended, which ended unasked, was up, as long
+// as restarts lasts. It reports whether it did.
+func (c *Component) restart(ended *process.Process) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process != ended || c.up != ended || c.restarts <= 0 {
+		return false
+	}
+	started, err := c.launch()
+	if err != nil {
+		return false
+	}
+	c.restarts--
+	c.process, c.up = started, started
+	return true
 }
 
 // awaitReady asks again and again until the component is ready or has ended.

@@ -101,6 +101,9 @@ func (c *Cluster) kedaCertificates() (string, error) {
 
 func (c *Cluster) kedaComponent(name, program string, keda kedaRun, args []string, ready func(context.Context) error) *Component {
 	component := c.component(name, program, args, ready)
+	// Where several triggers fail at once and there is a fallback, goroutines of KEDA 2.21's
+	// operator copy and change one ScaledObject, and now and then it panics.
+	component.restarts = 3
 	component.env = []string{
 		"KUBECONFIG=" + keda.kubeconfig,
 		"POD_NAMESPACE=" + KEDANamespace,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,4 +124,11 @@ func TestKEDAIsRestarted(t *testing.T) {
 		}
 	}
 	awaitReplicas(t, c, "restarted", "workers", 5)
+
+	// One that ends by itself comes back by itself, as a Deployment's pod does.
+	if err := syscall.Kill(c.Component("keda-operator").PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	scaler.wanted.Store(7)
+	awaitReplicas(t, c, "restarted", "workers", 7)
 }
