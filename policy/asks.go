@@ -1,8 +1,6 @@
 package policy
 
-import (
-	"time"
-)
+import "time"
 
 // Ask is how many replicas the objective asked for at a time.
 type Ask struct {

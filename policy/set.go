@@ -14,6 +14,11 @@ type Set struct {
 	Workloads []Workload `json:"workloads"` // by ID
 }
 
+// Database returns the policy of the database id in this set.
+func (s Set) Database(id metrics.ID) (Database, bool) {
+	return Group{Databases: s.Databases}.Database(id)
+}
+
 // Database is the policy of one database.
 type Database struct {
 	ID metrics.ID `json:"id"`

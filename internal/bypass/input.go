@@ -183,8 +183,17 @@ func (in Input) job() (*batchv1.JobSpec, string) {
 	return nil, ""
 }
 
-// runner names what runs the pods: the ScaledObject's target.
+// runner names what runs the pods: the ScaledObject's target. Where that is not known it
+// is what KEDA scales them by.
 func (in Input) runner() Object {
+	if known := in.known(); known != (Object{}) {
+		return known
+	}
+	return in.object()
+}
+
+// known names what runs the pods, if that is known.
+func (in Input) known() Object {
 	switch {
 	case in.Deployment != nil:
 		return named("Deployment", in.Deployment.ObjectMeta)
@@ -197,7 +206,7 @@ func (in Input) runner() Object {
 	case in.DaemonSet != nil:
 		return named("DaemonSet", in.DaemonSet.ObjectMeta)
 	}
-	return in.object()
+	return Object{}
 }
 
 func named(kind string, meta metav1.ObjectMeta) Object {
@@ -222,10 +231,8 @@ func (in Input) object() Object {
 		return named("ScaledJob", in.ScaledJob.ObjectMeta)
 	case in.ScaledObject != nil:
 		return named("ScaledObject", in.ScaledObject.ObjectMeta)
-	case in.Deployment != nil || in.StatefulSet != nil || in.Rollout != nil || in.CronJob != nil || in.DaemonSet != nil:
-		return in.runner()
 	}
-	return Object{}
+	return in.known()
 }
 
 // Name returns what KEDA scales the fleet by, else what runs its pods.

@@ -87,14 +87,14 @@ func began(r Record, id metrics.ID) time.Time { return r.Snapshot.Queues[id].Beg
 
 // next returns a flow after the step, by a record's group and readings.
 func (s step) next(f policy.Flow, group policy.Group, snapshot policy.Snapshot) policy.Flow {
-	i := slices.IndexFunc(group.Workloads, func(w policy.Workload) bool { return w.ID == s.id })
-	if i < 0 || group.Workloads[i].SQS == nil {
+	w, governed := group.Workload(s.id)
+	if !governed || w.SQS == nil {
 		return f
 	}
 	reading := snapshot.Queues[s.id]
 	q, _ := reading.Last()
 	points, _ := snapshot.Points[s.id].Last()
-	return f.Next(q, reading.Began(), s.ready, points, *group.Workloads[i].SQS)
+	return f.Next(q, reading.Began(), s.ready, points, *w.SQS)
 }
 
 // follow returns the memories of old after the steps.
@@ -170,7 +170,7 @@ func (f *flows) step(r *delta.Reader, before func() *Record) {
 			f.lost = append(f.lost, s.id)
 		default:
 			p := pending{step{id: s.id, ahead: how&1 == 1, ready: int(how >> 1 & 0xffffff)}, s}
-			if p.step.ahead {
+			if p.ahead {
 				f.ahead = append(f.ahead, p)
 			} else {
 				f.advance(r, p, before)

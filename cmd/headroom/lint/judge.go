@@ -135,15 +135,12 @@ func (j *judgment) carries(w *policy.Workload, set policy.Set) *int {
 		return nil
 	}
 	for _, u := range w.Databases {
-		i := slices.IndexFunc(set.Databases, func(d policy.Database) bool { return d.ID == u.Database })
-		if i < 0 {
-			continue // no policy describes it, which was said
-		}
+		d, described := set.Database(u.Database)
 		limit, known := j.limits.Of(u.Database)
-		if !known {
-			continue
+		if !described || !known {
+			continue // that no policy describes it was said
 		}
-		n := max(0, limit-set.Databases[i].Reserve.Up(limit)) / u.ConnectionsPerPod
+		n := max(0, limit-d.Reserve.Up(limit)) / u.ConnectionsPerPod
 		if least == nil || n < *least {
 			least = &n
 		}

@@ -3,7 +3,6 @@ package simulate
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -154,8 +153,7 @@ func (o Options) servers(p *plan, set policy.Set, start time.Time) error {
 	}
 	var databases []metrics.ID
 	for _, u := range p.workload.Databases {
-		i := slices.IndexFunc(set.Databases, func(d policy.Database) bool { return d.ID == u.Database })
-		d := set.Databases[i]
+		d, _ := set.Database(u.Database) // what a workload refers to is there
 		limit, known := limits.Of(d.ID)
 		if !known {
 			return fmt.Errorf("--database-limit: expected one for %s, found none", d.ID)
