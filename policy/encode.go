@@ -39,6 +39,11 @@ func encode(target, status, toleranceMilli int) float64 {
 //	accurate  v − p
 //	eager     v
 //
+// It counts r and p itself, a moment later: Jobs may have ended since, and pending
+// ones be running. So nothing is added for those that are pending with accurate,
+// which then waits for them: what is added for one that starts in that moment would
+// be created beside it.
+//
 // Source: KEDA pkg/scaling/executor/scale_jobs.go, GetEffectiveMaxScale.
 func encodeJobs(target, least int, jobs metrics.Jobs) float64 {
 	create := max(0, target-jobs.Running)
@@ -53,9 +58,7 @@ func encodeJobs(target, least int, jobs metrics.Jobs) float64 {
 	switch jobs.Strategy {
 	case metrics.JobsCustom:
 		return float64(create) + math.Min(math.Max(0, float64(jobs.Deduction)+math.Trunc(float64(above)*jobs.RunningShare)), maxReplicas)
-	case metrics.JobsAccurate:
-		return float64(create + max(0, jobs.Pending))
-	case metrics.JobsEager:
+	case metrics.JobsAccurate, metrics.JobsEager:
 		return float64(create)
 	case metrics.JobsDefault:
 	}

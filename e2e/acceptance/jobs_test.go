@@ -16,12 +16,14 @@ import (
 	"github.com/keda-headroom/headroom/policy"
 )
 
+// scaledJob is asked for more seldom than fleets are: KEDA counts Jobs in a cache, as
+// Headroom does, and creates again what it has created and doesn't see there yet.
 const scaledJob = `
 apiVersion: keda.sh/v1alpha1
 kind: ScaledJob
 metadata: {name: $FLEET, namespace: $NAMESPACE}
 spec:
- pollingInterval: 1
+ pollingInterval: 3
  maxReplicaCount: $MAXREPLICAS
  successfulJobsHistoryLimit: 0
  failedJobsHistoryLimit: 0
@@ -48,9 +50,9 @@ func (s *site) scaledJob(f *fleet, strategy string, messages int) string {
 func TestJobsOfEveryStrategyStayWithinTheCeiling(t *testing.T) {
 	t.Parallel()
 	for _, strategy := range []struct{ name, trigger, yaml string }{
-		{"default", "external-push", "strategy: default"},
+		{"default", "external", "strategy: default"},
 		{"custom", "external", `strategy: custom, customScalingQueueLengthDeduction: 1, customScalingRunningJobPercentage: "0.5"`},
-		{"accurate", "external-push", "strategy: accurate"},
+		{"accurate", "external", "strategy: accurate"},
 		{"eager", "external", "strategy: eager"},
 	} {
 		t.Run(strategy.name, func(t *testing.T) {

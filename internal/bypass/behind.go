@@ -24,7 +24,7 @@ var (
 	// twoMinds are ways to have two writers of one number, who undo each other.
 	twoMinds = map[Code]bool{SecondHPA: true, SecondScaledObject: true}
 	// allTheSame are wrong whether there is a gate or not.
-	allTheSame = map[Code]bool{CachedMetrics: true, CeilingAlone: true, CeilingUnused: true, TargetInFormula: true, FormulaRefused: true}
+	allTheSame = map[Code]bool{CachedMetrics: true, CeilingAlone: true, CeilingUnused: true, TargetInFormula: true, FormulaRefused: true, JobPush: true}
 	// goodToKnow are no way past anything by themselves.
 	goodToKnow = map[Code]bool{PausedScaleOut: true, HPAOwnership: true}
 )

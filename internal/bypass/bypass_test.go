@@ -194,6 +194,7 @@ var jobWays = []way{
 	}, func(in *bypass.Input) {
 		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "custom", CustomScalingRunningJobPercentage: "1.0", CustomScalingQueueLengthDeduction: to(int32(0))}
 	}},
+	{bypass.JobPush, "spec.triggers[0].type", func(in *bypass.Input) { in.ScaledJob.Spec.Triggers[0].Type = "external-push" }, nil},
 	{bypass.JobRollout, "spec.rollout.strategy", func(in *bypass.Input) { in.ScaledJob.Spec.Rollout.Strategy = "" },
 		func(in *bypass.Input) {
 			in.ScaledJob.Spec.Rollout.Strategy, in.ScaledJob.Spec.RolloutStrategy = "immediate", "gradual"

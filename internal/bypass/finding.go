@@ -67,6 +67,7 @@ const (
 	Fallback           Code = "Fallback"           // a number of its own when nobody answers
 	RestoredReplicas   Code = "RestoredReplicas"   // an old number once the ScaledObject is gone
 	JobStrategy        Code = "JobStrategy"        // Jobs counted in one moment and created in another
+	JobPush            Code = "JobPush"            // a push that KEDA can't take for Jobs
 	JobRollout         Code = "JobRollout"         // ending Jobs overlap with new ones
 	JobParallelism     Code = "JobParallelism"     // a Job of several pods
 	JobPodReplacement  Code = "JobPodReplacement"  // a pod is replaced before it has ended
@@ -129,6 +130,7 @@ var Rules = []Rule{
 	{Fallback, policy.SeverityWarning, policy.SeverityNote, "The fallback asks for a number of its own"},
 	{RestoredReplicas, policy.SeverityWarning, "", "An old number of replicas comes back with the end of the ScaledObject"},
 	{JobStrategy, policy.SeverityWarning, policy.SeverityNote, "KEDA adds Jobs to those that it finds, and can add them twice"},
+	{JobPush, policy.SeverityWarning, policy.SeverityWarning, "A trigger that pushes for Jobs can end KEDA's operator"},
 	{JobRollout, policy.SeverityWarning, "", "Jobs that end overlap with new ones"},
 	{JobParallelism, policy.SeverityWarning, "", "A Job has several pods"},
 	{JobPodReplacement, policy.SeverityWarning, "", "A Job replaces a pod before it has ended"},

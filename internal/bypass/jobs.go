@@ -15,6 +15,13 @@ func (f *finder) jobs() {
 			fmt.Sprintf("with strategy %s KEDA adds the number it is told to the Jobs that run. Headroom answers with what is missing as of its last look, so that Jobs created since can be created again", spec.ScalingStrategy.Strategy),
 			"set strategy to default, with which KEDA itself takes off what runs at that moment")
 	}
+	for i, t := range spec.Triggers {
+		if Asks(t) && t.Type == "external-push" {
+			f.warns(JobPush, fmt.Sprintf("spec.triggers[%d].type", i),
+				"KEDA does nothing for a ScaledJob with what is pushed, and version 2.21 can start the stream twice: its operator then panics, and scales nothing until it is back",
+				"set type to external, with which KEDA creates the same Jobs")
+		}
+	}
 	if s := f.ScaledJob.RolloutStrategy(); s != "gradual" {
 		f.warns(JobRollout, "spec.rollout.strategy",
 			"with each change of the ScaledJob KEDA deletes its running Jobs and creates new ones at once: both hold connections until the old pods have ended",
