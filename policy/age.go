@@ -85,21 +85,6 @@ func (f Flow) age(now time.Time, q metrics.Queue, points metrics.Points, perMess
 	return out
 }
 
-// back goes back from At until n messages have come since, and returns how many
-// seconds that is, and how many seconds one more message takes there. reached is
-// false where not so many were seen to come.
-func (f Flow) back(n float64) (seconds, slope float64, reached bool) {
-	for i := len(f.Came) - 1; i >= 0; i-- {
-		in := f.Came[i]
-		if in.Messages >= n && in.Messages > 0 {
-			return seconds + in.Seconds*(n/in.Messages), in.Seconds / in.Messages, true
-		}
-		n -= in.Messages
-		seconds += in.Seconds
-	}
-	return seconds, 0, false
-}
-
 // uncertainty is how far the estimate may be off: by half the time between two
 // readings, and by what was only guessed to have come since.
 func (f Flow) uncertainty(age, slope float64, points metrics.Points, perMessage float64) float64 {
@@ -153,78 +138,67 @@ const disagreementPoints = 6
 // when in the minute it looks; whichever of three moments makes the points agree
 // best among themselves is taken for it.
 func (f Flow) compare(points metrics.Points, fifo bool) disagreement {
-	moments := [][]float64{nil, nil, nil}
-	var missing []float64
-	for i := len(f.Minutes) - 2; i >= 0 && len(missing) < disagreementPoints; i-- {
+	type look struct {
+		past
+		oldest  float64
+		reached bool
+		minute  int // that begins there; 0 before the first look
+	}
+	at := func(i int) look {
+		l := look{past: f.until(f.Minutes[i].Start), minute: i}
+		l.oldest, l.reached = l.oldestOf(f.Minutes[i].Left)
+		return l
+	}
+	var moments [3][disagreementPoints]float64
+	var missing [disagreementPoints]float64
+	n := 0
+	var last look
+	for i := len(f.Minutes) - 2; i >= 0 && n < disagreementPoints; i-- {
 		m, next := f.Minutes[i], f.Minutes[i+1]
 		p, ok := minuteOf(points, m.Start)
 		age := finite(p.OldestAge)
 		if !ok || age == nil || m.Covered < 0.9*flowMinute.Seconds() || m.Left < 1 || next.Left < 1 {
 			continue
 		}
-		before, after := f.until(m.Start), f.until(next.Start)
-		first, reached := before.ageOf(m.Left)
-		last, reachedToo := after.ageOf(next.Left)
-		if !reached || !reachedToo {
+		if last.minute != i+1 {
+			last = at(i + 1)
+		}
+		before, after := at(i), last
+		last = before
+		if !before.reached || !after.reached {
 			continue
 		}
 		half := *age + 0.5 // fractions are cut off
-		moments[0] = append(moments[0], half-first)
-		moments[1] = append(moments[1], half-(first+last)/2)
-		moments[2] = append(moments[2], half-last)
-		older := 0.0
-		if slack := ageTolerance + half/20; half < min(first, last)-slack && !fifo {
-			older = max(0, min(m.Left-before.cameIn(half+1), next.Left-after.cameIn(half+1)))
+		moments[0][n] = half - before.oldest
+		moments[1][n] = half - (before.oldest+after.oldest)/2
+		moments[2][n] = half - after.oldest
+		if slack := ageTolerance + half/20; half < min(before.oldest, after.oldest)-slack && !fifo {
+			missing[n] = max(0, min(m.Left-before.cameIn(half+1), next.Left-after.cameIn(half+1)))
 		}
-		missing = append(missing, older)
+		n++
 	}
 	var best []float64
 	spread := math.Inf(1)
-	for _, m := range moments {
-		if s := apart(m); s < spread-0.5 {
-			best, spread = m, s
+	for i := range moments {
+		if s := apart(moments[i][:n]); s < spread-0.5 {
+			best, spread = moments[i][:n], s
 		}
 	}
-	if len(best) == 0 {
+	if n == 0 {
 		return disagreement{}
 	}
-	return disagreement{poison: math.Floor(median(missing)), behind: max(0, median(best)-2*spread), spread: spread}
+	return disagreement{poison: math.Floor(median(missing[:n])), behind: max(0, median(best)-2*spread), spread: spread}
 }
 
 // apart is how far values are from their median, half of them.
 func apart(values []float64) float64 {
 	middle := median(values)
-	away := make([]float64, len(values))
-	for i, v := range values {
-		away[i] = math.Abs(v - middle)
+	var few [disagreementPoints]float64
+	away := few[:0]
+	for _, v := range values {
+		away = append(away, math.Abs(v-middle))
 	}
 	return median(away)
-}
-
-// ageOf is the age of the oldest of n messages at the flow's end.
-func (f Flow) ageOf(n float64) (float64, bool) {
-	if n < 0.5 {
-		return 0, true
-	}
-	age, _, reached := f.back(max(0.5, n-0.5))
-	return age, reached
-}
-
-// until is the flow as it ended at t.
-func (f Flow) until(t time.Time) Flow {
-	skip := f.At.Sub(t).Seconds()
-	came := f.Came
-	for skip > 0 && len(came) > 0 {
-		last := came[len(came)-1]
-		if last.Seconds > skip+0.001 {
-			part := 1 - skip/last.Seconds
-			came = append(slices.Clone(came[:len(came)-1]), Interval{Seconds: last.Seconds * part, Messages: last.Messages * part, Done: last.Done * part})
-			break
-		}
-		skip -= last.Seconds
-		came = came[:len(came)-1]
-	}
-	return Flow{At: t, Came: came}
 }
 
 // ageByPoints is the estimate where the oldest messages came before anybody
@@ -260,6 +234,8 @@ func median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(values))
+	var few [ratesKept]float64
+	sorted := append(few[:0], values...)
+	slices.Sort(sorted)
 	return sorted[(len(sorted)-1)/2]
 }

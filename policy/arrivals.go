@@ -78,16 +78,3 @@ func (f Flow) lasting(rate, seconds float64) float64 {
 	}
 	return steady
 }
-
-// cameIn is how many messages came in the last seconds.
-func (f Flow) cameIn(seconds float64) float64 {
-	sum := 0.0
-	for i := len(f.Came) - 1; i >= 0 && seconds > 0; i-- {
-		in := f.Came[i]
-		if in.Seconds > 0 {
-			sum += in.Messages * min(1, seconds/in.Seconds)
-		}
-		seconds -= in.Seconds
-	}
-	return sum
-}

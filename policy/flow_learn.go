@@ -3,6 +3,7 @@ package policy
 import (
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
@@ -12,6 +13,7 @@ import (
 // how many seconds the policy says that a pod works on a message, 0 where it says nothing.
 func (f *Flow) learn(points metrics.Points, fifo bool, concurrency int, perMessage float64) {
 	guessed, told := f.Service == 0 && perMessage == 0, time.Time{}
+	ages := f.ages() // none of what follows changes them, but for the last
 	for i := range f.Minutes {
 		m := &f.Minutes[i]
 		p, ok := minuteOf(points, m.Start)
@@ -22,7 +24,7 @@ func (f *Flow) learn(points metrics.Points, fifo bool, concurrency int, perMessa
 		if !known {
 			continue
 		}
-		f.correct(m.Start, came)
+		f.correct(ages, m.Start, came)
 		told = m.Start.Add(flowMinute)
 		if m.Used || m.Unwatched > 0 {
 			continue
@@ -33,22 +35,22 @@ func (f *Flow) learn(points metrics.Points, fifo bool, concurrency int, perMessa
 		f.learnGroups(*m, p, fifo, concurrency)
 	}
 	if guessed && f.Service > 0 {
-		f.guessAgain(told)
+		f.guessAgain(ages, told)
 	}
 	f.anchor(points)
 }
 
 // guessAgain renews what came since told, up to when CloudWatch has told, now that it is
 // known how long a message is in flight: that had been guessed.
-func (f *Flow) guessAgain(told time.Time) {
+func (f *Flow) guessAgain(ages []float64, told time.Time) {
 	for i, m := range f.Minutes {
 		if m.Start.Before(told) || m.Unwatched > 0 {
 			continue
 		}
-		f.correct(m.Start, max(0, f.leftAfter(i)-m.Left+m.Flight/f.Service))
+		f.correct(ages, m.Start, max(0, f.leftAfter(i)-m.Left+m.Flight/f.Service))
 	}
 	since := f.At.Sub(told).Seconds()
-	for i, age := range f.ages()[:len(f.Came)] {
+	for i, age := range ages[:len(f.Came)] {
 		if c := &f.Came[i]; age+c.Seconds/2 < since && c.Unsure > 0 {
 			c.Seen = c.Messages
 		}
@@ -90,6 +92,13 @@ func finite(v *float64) *float64 {
 
 // minuteOf finds what was published of a minute. Points are in order.
 func minuteOf(points metrics.Points, start time.Time) (metrics.Minute, bool) {
+	if len(points.Minutes) == 0 {
+		return metrics.Minute{}, false
+	}
+	// Mostly none is missing.
+	if i := int(start.Sub(points.Minutes[0].Start) / flowMinute); i >= 0 && i < len(points.Minutes) && points.Minutes[i].Start.Equal(start) {
+		return points.Minutes[i], true
+	}
 	i, ok := slices.BinarySearchFunc(points.Minutes, start, func(m metrics.Minute, t time.Time) int { return m.Start.Compare(t) })
 	if !ok {
 		return metrics.Minute{}, false
@@ -97,37 +106,44 @@ func minuteOf(points metrics.Points, start time.Time) (metrics.Minute, bool) {
 	return points.Minutes[i], true
 }
 
-// correct makes what came in the minute from start sum up to total. What the depth
-// showed stays: it is what was done beside it that had been guessed.
-func (f *Flow) correct(start time.Time, total float64) {
-	from, to := f.At.Sub(start).Seconds(), f.At.Sub(start.Add(flowMinute)).Seconds()
-	var within []int
+// correct makes what came in the minute from start sum up to total; ages are those of
+// what came. What the depth showed stays: it is what was done beside it that had been
+// guessed.
+func (f *Flow) correct(ages []float64, start time.Time, total float64) {
+	// An interval lies in the minute that its middle lies in: from the first that came
+	// after start, to the first that came at the end or later.
+	after, end := f.At.Sub(start).Seconds(), f.At.Sub(start.Add(flowMinute)).Seconds()
+	middle := func(i int) float64 { return ages[i] + f.Came[i].Seconds/2 }
+	from := sort.Search(len(f.Came), func(i int) bool { return middle(i) < after })
+	to := sort.Search(len(f.Came), func(i int) bool { return middle(i) <= end })
+	if f.Assumed {
+		from = max(from, 1)
+	}
+	within := f.Came[min(from, to):to]
 	var came, done, seconds float64
-	for i, age := range f.ages()[:len(f.Came)] {
-		if middle := age + f.Came[i].Seconds/2; middle > to && middle < from && !(f.Assumed && i == 0) {
-			within = append(within, i)
-			came += f.Came[i].Messages
-			done += f.Came[i].Done
-			seconds += f.Came[i].Seconds
-		}
+	for _, in := range within {
+		came += in.Messages
+		done += in.Done
+		seconds += in.Seconds
 	}
 	if len(within) == 0 || seconds <= 0 || math.Abs(total-came) < 1e-6*(1+total) {
 		return
 	}
 	missing, sum := total-came, 0.0
-	for _, i := range within {
-		share := f.Came[i].Seconds / seconds
+	for i := range within {
+		in := &within[i]
+		share := in.Seconds / seconds
 		if done > 0 {
-			share = f.Came[i].Done / done
+			share = in.Done / done
 		}
-		change := max(missing*share, -f.Came[i].Messages)
-		f.Came[i].Messages += change
-		f.Came[i].Done = max(0, f.Came[i].Done+change)
-		sum += f.Came[i].Messages
+		change := max(missing*share, -in.Messages)
+		in.Messages += change
+		in.Done = max(0, in.Done+change)
+		sum += in.Messages
 	}
 	if sum > total {
-		for _, i := range within {
-			f.Came[i].Messages *= total / sum
+		for i := range within {
+			within[i].Messages *= total / sum
 		}
 	}
 }

@@ -57,7 +57,8 @@ func (f Flow) perPod(now time.Time, s SQS) (rate float64, why string) {
 	if s.SecondsPerMessage > 0 {
 		return float64(max(1, s.Concurrency)) / s.SecondsPerMessage, ""
 	}
-	var rates, held []float64
+	var few, fewHeld [ratesKept]float64
+	rates, held := few[:0], fewHeld[:0]
 	for _, r := range f.Rates {
 		if now.Sub(r.At) < ratesKeptFor {
 			rates, held = append(rates, r.PerPod), append(held, r.InFlight)
@@ -138,7 +139,9 @@ func (f Flow) startup() time.Duration {
 	if len(f.Startups) == 0 {
 		return startupUnknown
 	}
-	sorted := slices.Sorted(slices.Values(f.Startups))
+	var few [startupsKept]float64
+	sorted := append(few[:0], f.Startups...)
+	slices.Sort(sorted)
 	return time.Duration(sorted[(len(sorted)*3)/4] * float64(time.Second))
 }
 
