@@ -23,11 +23,12 @@ replicas each workload may have, and answers KEDA's external-scaler calls with i
 
 It serves gRPC for KEDA (with health checks and reflection), and HTTP:
 
-  /metrics    Prometheus metrics (docs/metrics.md)
-  /livez      200 while the process runs
-  /readyz     200 once a policy is in force and a first plan was made
-  /v1/plans   every current plan, as JSON
-  /v1/why     one workload's decision, and what would change it (headroom why)
+  /metrics       Prometheus metrics (docs/metrics.md)
+  /livez         200 while the process runs
+  /readyz        200 once a policy is in force and a first plan was made
+  /v1/plans      every current plan, as JSON
+  /v1/why        one workload's decision, and what would change it (headroom why)
+  /v1/recording  earlier decisions, and what they were made from (headroom support-bundle)
 
 In a cluster policies stand in ConfigMaps with the label
 keda-headroom.github.io/policy: "true" in any namespace, and replicas and pods are

@@ -114,16 +114,40 @@ func (c Client) Get(ctx context.Context, path string, query url.Values, into any
 		ctx, cancel = context.WithTimeout(ctx, c.Cluster.RequestTimeout)
 		defer cancel()
 	}
+	path = asked(path, query)
+	answer, err := c.Open(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	body, err := io.ReadAll(io.LimitReader(answer, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("ask the server: %w", err)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("expected an answer of %s from %s, found something else: %w", path, c.Name(), err)
+	}
+	return nil
+}
+
+// asked is a path with its query.
+func asked(path string, query url.Values) string {
+	if len(query) == 0 {
+		return path
+	}
+	return path + "?" + query.Encode()
+}
+
+// Open asks for a path and returns what is answered, as it comes; ctx alone bounds it in
+// time. Errors are those of Get.
+func (c Client) Open(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	base, client, err := c.reach()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+asked(path, query), nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -131,20 +155,17 @@ func (c Client) Get(ctx context.Context, path string, query url.Values, into any
 		if c.Through {
 			hint = "Is the cluster there? kubectl cluster-info says so"
 		}
-		return fmt.Errorf("ask the server: %w\n%s", err, hint)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("ask the server: %w", err)
+		return nil, fmt.Errorf("ask the server: %w\n%s", err, hint)
 	}
 	if response.StatusCode != http.StatusOK {
-		return c.refused(response, body)
+		defer response.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+		if err != nil {
+			return nil, fmt.Errorf("ask the server: %w", err)
+		}
+		return nil, c.refused(response, body)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("expected an answer of %s from %s, found something else: %w", path, c.Name(), err)
-	}
-	return nil
+	return response.Body, nil
 }
 
 // refused says why there is no answer.

@@ -38,18 +38,28 @@ func (d directory) list() ([]segment, error) {
 }
 
 func (d directory) open(s segment) (io.ReadCloser, error) {
+	f, s, err := d.raw(s)
+	if err != nil || !s.sealed {
+		return f, err
+	}
+	return decompress(f)
+}
+
+func (d directory) raw(s segment) (io.ReadCloser, segment, error) {
 	f, err := os.Open(filepath.Join(d.path, s.name()))
 	if errors.Is(err, fs.ErrNotExist) && !s.sealed {
-		s.sealed = true // it may have been sealed since it was listed
+		s.sealed = true
 		f, err = os.Open(filepath.Join(d.path, s.name()))
 	}
 	if err != nil {
-		return nil, err
+		return nil, s, err
 	}
-	if s.sealed {
-		return decompress(f)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, s, errors.Join(err, f.Close())
 	}
-	return f, nil
+	s.size = info.Size()
+	return f, s, nil
 }
 
 // files is a directory that one process writes to.

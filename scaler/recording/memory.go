@@ -24,22 +24,26 @@ func (m *memory) list() ([]segment, error) {
 }
 
 func (m *memory) open(s segment) (io.ReadCloser, error) {
+	in, s, err := m.raw(s)
+	if err != nil || !s.sealed {
+		return in, err
+	}
+	return decompress(in)
+}
+
+func (m *memory) raw(s segment) (io.ReadCloser, segment, error) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	data, ok := m.data[s.number]
+	if !ok {
+		return nil, s, fmt.Errorf("segment %s: %w", s.name(), fs.ErrNotExist)
+	}
 	for _, now := range m.segments {
 		if now.number == s.number {
-			s = now // it may have been sealed since it was listed
+			s = now
 		}
 	}
-	m.mu.Unlock()
-	if !ok {
-		return nil, fmt.Errorf("segment %s: %w", s.name(), fs.ErrNotExist)
-	}
-	in := io.NopCloser(bytes.NewReader(data)) // what is appended later lies beyond its end
-	if s.sealed {
-		return decompress(in)
-	}
-	return in, nil
+	return io.NopCloser(bytes.NewReader(data)), s, nil // what is appended later lies beyond its end
 }
 
 func (m *memory) create(s segment) error {

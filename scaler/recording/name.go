@@ -55,6 +55,12 @@ func parseName(name string) (s segment, ok bool) {
 	return segment{number: number, start: start, sealed: parts[3] == sealedSuffix}, true
 }
 
+// IsSegment reports whether a file of this name is one of a recording's.
+func IsSegment(name string) bool {
+	_, ok := parseName(name)
+	return ok
+}
+
 // inOrder sorts segments by number. Of one that is there twice, because a crash
 // came between compressing it and removing the original, the sealed one stays.
 func inOrder(segments []segment) []segment {

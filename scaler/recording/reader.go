@@ -195,12 +195,23 @@ func (r *Reader) records(from, to time.Time, take func(*decoded) (Record, bool))
 			yield(Record{}, err)
 			return
 		}
+		for s := range during(segments, from, to) {
+			if !r.segment(s, from, to, take, yield) {
+				return
+			}
+		}
+	}
+}
+
+// during gives the segments that may have records of a stretch of time.
+func during(segments []segment, from, to time.Time) iter.Seq[segment] {
+	return func(yield func(segment) bool) {
 		for i, s := range segments {
 			ended := i+1 < len(segments) && !segments[i+1].start.After(from) && segments[i+1].start.After(s.start)
 			if ended || (!to.IsZero() && !s.start.Before(to)) {
 				continue
 			}
-			if !r.segment(s, from, to, take, yield) {
+			if !yield(s) {
 				return
 			}
 		}

@@ -14,6 +14,9 @@ type source interface {
 	// open returns what a segment holds, uncompressed. It returns an error that
 	// is fs.ErrNotExist where the segment is gone by now.
 	open(s segment) (io.ReadCloser, error)
+	// raw returns what a segment occupies, compressed where it is sealed, and as which it
+	// was found: it may have been sealed since it was listed. The same error as open's.
+	raw(s segment) (io.ReadCloser, segment, error)
 }
 
 // store keeps segments. It is written to by one goroutine.

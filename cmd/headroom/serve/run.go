@@ -102,6 +102,7 @@ func Run(ctx context.Context, options Options) (err error) {
 		State: planner.State, Metrics: registry, Stopping: stopping, Ready: around.ready, Standby: around.standby,
 		Handlers: map[string]http.Handler{
 			"POST " + scaler.PokePath: scaler.NewPokeHandler(sources.Poke, telemetry.Poked),
+			"GET " + recording.Path:   recording.NewHandler(recorder),
 			"GET " + why.Path:         why.NewHandler(why.Options{State: planner.State, Recording: recorder, Program: build.Version}),
 		},
 	})
