@@ -66,6 +66,7 @@ the database can connect.`,
 		newStopCommand(),
 		newResumeCommand(),
 		newReleaseCommand(),
+		newSupportBundleCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -21,6 +21,9 @@ was in force. A replay shows what would have been decided, not what would have c
 of it; "headroom simulate" closes the loop. Decisions are made again once in every
 --step, as often as an HPA asks.
 
+Without --policy they are made by the policies that were recorded: what comes out
+otherwise then is what this version decides otherwise than the one that recorded.
+
 With --redact it replays nothing and writes the recording to another directory, with
 every name replaced: namespaces, workloads, databases, users, queues, pods, addresses
 and the words of errors. One name is always replaced by the same word, so that the
@@ -30,6 +33,9 @@ in any case, only where those are kept.
 It exits with 0, with 1 where a threshold is passed or something failed, and with 2
 where it was called wrongly.`,
 		Example: `  headroom replay --recording ./recording --policy policy.yaml
+
+  # Somebody else's incident, as this version decides it
+  headroom replay --recording ./headroom-support-20260301T150000Z/recording
 
   # In a pull request: no workload may cost a tenth more, or wait for connections longer
   # than one percent of the time
@@ -51,7 +57,7 @@ where it was called wrongly.`,
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&options.Recording, "recording", "", "directory of a recording")
-	flags.StringArrayVar(&options.Policies, "policy", nil, "file or directory of policies, or of ConfigMaps with them; may be repeated")
+	flags.StringArrayVar(&options.Policies, "policy", nil, "file or directory of policies, or of ConfigMaps with them; may be repeated; those that were recorded if left out")
 	flags.StringVar(&options.From, "from", "", "when to begin, RFC 3339; the recording's beginning if left out")
 	flags.StringVar(&options.To, "to", "", "when to end, RFC 3339; the recording's end if left out")
 	flags.DurationVar(&options.Step, "step", options.Step, "shortest time between two decisions that are made again; 0s makes all of them")

@@ -23,6 +23,7 @@ const unsettled = 8
 
 // decider makes decisions again, one after the other.
 type decider struct {
+	recorded             bool                // by the policies that were recorded; there is one ledger then
 	all                  []policy.Group      // of the new policy
 	ledgers              []policy.Ledger     // theirs
 	groups, groupsOf     map[metrics.ID]int  // which group has a workload, and a database
@@ -30,16 +31,24 @@ type decider struct {
 	databases, workloads map[metrics.ID]bool // whose ledger has begun
 }
 
-func newDecider(set policy.Set) *decider {
+func newDecider(o Options) *decider {
 	d := &decider{
-		all: set.Groups(nil), groups: map[metrics.ID]int{}, groupsOf: map[metrics.ID]int{}, databases: map[metrics.ID]bool{}, workloads: map[metrics.ID]bool{},
+		recorded: o.AsRecorded, groups: map[metrics.ID]int{}, groupsOf: map[metrics.ID]int{}, databases: map[metrics.ID]bool{}, workloads: map[metrics.ID]bool{},
 		snapshot: policy.Snapshot{
 			Databases: map[metrics.ID]metrics.Reading[metrics.Database]{}, Queues: map[metrics.ID]metrics.Reading[metrics.Queue]{},
 			Points: map[metrics.ID]metrics.Reading[metrics.Points]{}, Fleets: map[metrics.ID]metrics.Reading[metrics.Fleet]{},
 		},
 	}
+	empty := func() policy.Ledger {
+		return policy.Ledger{Databases: map[metrics.ID]policy.DatabaseMemory{}, Workloads: map[metrics.ID]policy.WorkloadMemory{}}
+	}
+	if d.recorded {
+		d.ledgers = append(d.ledgers, empty())
+		return d
+	}
+	d.all = o.Policy.Groups(nil)
 	for i, g := range d.all {
-		d.ledgers = append(d.ledgers, policy.Ledger{Databases: map[metrics.ID]policy.DatabaseMemory{}, Workloads: map[metrics.ID]policy.WorkloadMemory{}})
+		d.ledgers = append(d.ledgers, empty())
 		for _, p := range g.Databases {
 			d.groupsOf[p.ID] = i
 		}
@@ -85,6 +94,11 @@ func (d *decider) run(ctx context.Context, pieces iter.Seq[piece]) iter.Seq[deci
 // decide makes the decisions again that a record's workloads belong to.
 func (d *decider) decide(r recording.Record) []policy.Plan {
 	d.learn(r)
+	if d.recorded {
+		plan, next := policy.Decide(r.At, r.Group, d.snapshot, d.ledgers[0].For(r.Group))
+		d.ledgers[0] = d.ledgers[0].With(next)
+		return []policy.Plan{plan}
+	}
 	var touched []int
 	for _, w := range r.Group.Workloads {
 		if i, governed := d.groups[w.ID]; governed && !slices.Contains(touched, i) {
@@ -108,12 +122,12 @@ func (d *decider) learn(r recording.Record) {
 	maps.Copy(d.snapshot.Fleets, r.Snapshot.Fleets)
 	d.snapshot.Epoch = cmp.Or(r.Snapshot.Epoch, d.snapshot.Epoch)
 	for id, m := range r.Ledger.Databases {
-		if i, governed := d.groupsOf[id]; governed && !d.databases[id] {
+		if i, governed := d.groupsOf[id]; (governed || d.recorded) && !d.databases[id] {
 			d.ledgers[i].Databases[id], d.databases[id] = m, true
 		}
 	}
 	for id, m := range r.Ledger.Workloads {
-		if i, governed := d.groups[id]; governed && !d.workloads[id] {
+		if i, governed := d.groups[id]; (governed || d.recorded) && !d.workloads[id] {
 			d.ledgers[i].Workloads[id], d.workloads[id] = m, true
 		}
 	}

@@ -1,5 +1,6 @@
 // Package replay makes recorded decisions again, by another policy: what would have
-// been decided yesterday under this change?
+// been decided yesterday under this change? By the recorded policy it shows what this
+// program decides otherwise than the one that recorded.
 //
 // It is an open loop. Readings are those that were taken while the recorded policy
 // was in force: a target that would have been higher brings no pod into them, and

@@ -18,8 +18,10 @@ const DefaultStep = 15 * time.Second
 type Options struct {
 	// Dir is the directory of a recording.
 	Dir string
-	// Policy takes the place of the recorded one.
-	Policy policy.Set
+	// Policy takes the place of the recorded one. AsRecorded keeps that, whatever Policy
+	// is, each for as long as it was in force: what comes out otherwise is this program's.
+	Policy     policy.Set
+	AsRecorded bool
 	// From and To cut the recording; zero times are its beginning and its end.
 	From, To time.Time
 	// Step is the shortest time between two decisions for a group; 0 makes every
@@ -33,7 +35,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	d := newDecider(o.Policy)
+	d := newDecider(o)
 	c := newComparison(o, d.groups)
 	for next := range d.run(ctx, read(ctx, reader, stretches(o.Dir, o.From, o.To), o.Step)) {
 		switch {
@@ -213,7 +215,7 @@ func (c *comparison) finish() Report {
 		}
 	}
 	for id := range c.recorded {
-		if _, governed := c.groups[id]; !governed {
+		if _, governed := c.groups[id]; !governed && !c.options.AsRecorded {
 			r.Ungoverned = append(r.Ungoverned, id)
 		}
 	}

@@ -2,43 +2,20 @@ package replay_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
-	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/keda-headroom/headroom/internal/intorpercent"
 	"github.com/keda-headroom/headroom/internal/replay"
 	"github.com/keda-headroom/headroom/internal/replay/replaytest"
-	"github.com/keda-headroom/headroom/metrics"
 	"github.com/keda-headroom/headroom/policy"
-	"github.com/keda-headroom/headroom/scaler/recording"
-)
-
-var (
-	ordersDB = metrics.ID{Namespace: "platform", Name: "orders-db"}
-	workers  = metrics.ID{Namespace: "shop", Name: "order-workers"}
 )
 
 // shop is a policy of one workload.
-func shop(reserve int) policy.Set {
-	return policy.Set{
-		Databases: []policy.Database{{
-			ID: ordersDB, PostgreSQL: &policy.PostgreSQL{DSN: policy.DSN{Secret: &policy.SecretKey{Name: "orders-db-monitor", Key: "dsn"}}},
-			Reserve: intorpercent.Count(reserve), OthersWindow: 30 * time.Second, PollInterval: 2 * time.Second, MaxReadingAge: 10 * time.Second,
-			MaxPriority: 100, AllowedNamespaces: []string{"shop"},
-		}},
-		Workloads: []policy.Workload{{
-			ID: workers, Mode: policy.Target, ScaledObject: "order-workers",
-			Databases:              []policy.Use{{Database: ordersDB, User: "worker", DatabaseName: "orders", ApplicationName: "orders-", ConnectionsPerPod: 5}},
-			SQS:                    &policy.SQS{QueueURL: "https://sqs.eu-west-1.amazonaws.com/123456789012/orders", MessagesPerPod: 10, PollInterval: 5 * time.Second, StaleAfter: time.Minute, ErrorAfter: 5 * time.Minute},
-			ScaleDownStabilization: time.Minute, ReadyTimeout: 10 * time.Minute,
-		}},
-	}
-}
+func shop(reserve int) policy.Set { return replaytest.Shop(reserve) }
 
 func run(t *testing.T, o replay.Options) replay.Report {
 	t.Helper()
@@ -74,6 +51,16 @@ func TestSamePolicySameDecisions(t *testing.T) {
 	}
 	if r.Decisions < 50 || r.LongestGapSeconds != 0 || len(r.Damage)+len(r.Unrecorded)+len(r.Ungoverned) > 0 {
 		t.Errorf("found %+v", r)
+	}
+}
+
+// As it was recorded, every decision comes out as it was, whoever has the policy.
+func TestAsRecorded(t *testing.T) {
+	dir := t.TempDir()
+	replaytest.Record(t, dir, shop(10))
+	given, recorded := run(t, replay.Options{Dir: dir, Policy: shop(10)}), run(t, replay.Options{Dir: dir, AsRecorded: true})
+	if !reflect.DeepEqual(given, recorded) || recorded.Workloads[0].DifferentSeconds != 0 {
+		t.Errorf("expected what the same policy gives\n%+v\nfound\n%+v", given, recorded)
 	}
 }
 
@@ -116,44 +103,5 @@ func TestOneSided(t *testing.T) {
 	}
 	if _, err := replay.Run(t.Context(), replay.Options{Dir: dir, Policy: shop(10), From: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}); err == nil {
 		t.Error("expected an error where nothing is in the time asked for")
-	}
-}
-
-// A redacted recording has none of the names, and every decision.
-func TestRedact(t *testing.T) {
-	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "incident")
-	set := shop(10)
-	replaytest.Record(t, dir, set)
-	n, err := replay.Redact(dir, out, time.Time{}, time.Time{}, []byte("key"))
-	if err != nil || n == 0 {
-		t.Fatal(n, err)
-	}
-	reader, err := recording.OpenReader(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var redacted policy.Set
-	for r, err := range reader.Records(time.Time{}, time.Time{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := json.Marshal(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, secret := range []string{"order", "worker-", "shop", "platform", "sqs.eu", "amazonaws", "123456789012", "monitor", "10.0.", "192.0.2"} {
-			if strings.Contains(string(text), secret) {
-				t.Fatalf("%q is left in %s", secret, text)
-			}
-		}
-		redacted = policy.Set{Databases: r.Group.Databases, Workloads: r.Group.Workloads}
-	}
-	before, after := run(t, replay.Options{Dir: dir, Policy: set}), run(t, replay.Options{Dir: out, Policy: redacted})
-	b, a := before.Workloads[0], after.Workloads[0]
-	if a.DifferentSeconds != 0 || a.Recorded.PodHours != b.Recorded.PodHours || a.Recorded.MaxTarget != b.Recorded.MaxTarget || before.Decisions != after.Decisions {
-		t.Errorf("expected the decisions to be those of the original\n%+v\nfound\n%+v", b, a)
-	}
-	if _, err := replay.Redact(dir, out, time.Time{}, time.Time{}, []byte("key")); err == nil {
-		t.Error("expected a directory with files not to be written to")
 	}
 }

@@ -122,7 +122,7 @@ func TestRedact(t *testing.T) {
 func TestWrong(t *testing.T) {
 	o := replay.Options{Redact: "x", Policies: []string{"y"}, From: "noon", Step: -1, Output: "x"}
 	err := o.Validate()
-	for _, want := range []string{"--recording:", "either --policy or --redact", "--from:", "--step:", "--output:"} {
+	for _, want := range []string{"--recording:", "--policy or --redact", "--from:", "--step:", "--output:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected %q in %v", want, err)
 		}

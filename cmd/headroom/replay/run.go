@@ -8,7 +8,9 @@ import (
 	"runtime/debug"
 
 	"github.com/keda-headroom/headroom/internal/policyfiles"
+	"github.com/keda-headroom/headroom/internal/redact"
 	"github.com/keda-headroom/headroom/internal/replay"
+	"github.com/keda-headroom/headroom/internal/timespan"
 )
 
 // ErrFindings is returned where a threshold is passed. It has been written; it has
@@ -30,25 +32,27 @@ const openLoop = "the readings are those that were taken under the recorded poli
 // Run replays, or redacts, and writes what came of it. It returns [ErrFindings] where
 // a threshold is passed.
 func Run(ctx context.Context, o Options) error {
-	from, to, err := o.times()
+	from, to, err := timespan.Parse(o.From, o.To)
 	if err != nil {
 		return err
 	}
 	// Reading a recording makes much that is soon forgotten, and little that stays.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	if o.Redact != "" {
-		n, err := replay.Redact(o.Recording, o.Redact, from, to, replay.RandomKey())
+		n, err := redact.NewWords(nil).Recording(o.Recording, o.Redact, from, to)
 		if err != nil {
-			return err
+			return fmt.Errorf("--redact: %w", err)
 		}
 		fmt.Fprintf(o.Out, "%d decisions written to %s, with every name replaced.\n", n, o.Redact)
 		return nil
 	}
-	set, err := policyfiles.Load(o.Policies)
-	if err != nil {
-		return err
+	again := replay.Options{Dir: o.Recording, AsRecorded: len(o.Policies) == 0, From: from, To: to, Step: o.Step}
+	if !again.AsRecorded {
+		if again.Policy, err = policyfiles.Load(o.Policies); err != nil {
+			return err
+		}
 	}
-	report, err := replay.Run(ctx, replay.Options{Dir: o.Recording, Policy: set, From: from, To: to, Step: o.Step})
+	report, err := replay.Run(ctx, again)
 	if err != nil {
 		return err
 	}
