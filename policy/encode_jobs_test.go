@@ -28,7 +28,7 @@ func TestJobsAreCreatedUpToTheTarget(t *testing.T) {
 		target := rapid.IntRange(0, keda.MaxReplicaCount).Draw(t, "target")
 		jobs := metrics.Jobs{
 			Strategy: metrics.JobStrategy(keda.Strategy), Deduction: keda.Deduction, RunningShare: keda.RunningShare,
-			Running: rapid.IntRange(keda.MinReplicaCount, 45).Draw(t, "running"),
+			Running: rapid.IntRange(keda.MinReplicaCount, max(keda.MinReplicaCount, target)+5).Draw(t, "running"),
 		}
 		jobs.Pending = rapid.IntRange(0, jobs.Running).Draw(t, "pending")
 		want := max(0, target-jobs.Running)
@@ -56,6 +56,18 @@ func TestJobsAreCreatedUpToTheTarget(t *testing.T) {
 			t.Fatalf("KEDA creates %d Jobs beside %d that are left of %d, the target is %d", created, running, jobs.Running, target)
 		}
 	})
+}
+
+// TestAJobThatStartsIsNotCreatedAgain: Headroom saw 5 of 6 Jobs, one of them pending,
+// which runs when KEDA looks.
+func TestAJobThatStartsIsNotCreatedAgain(t *testing.T) {
+	for _, strategy := range jobStrategies {
+		keda := kedasim.ScaledJob{Strategy: string(strategy), MaxReplicaCount: 40, RunningShare: 0.5}
+		jobs := metrics.Jobs{Strategy: strategy, RunningShare: 0.5, Running: 5, Pending: 1}
+		if created := keda.Creates(encodeJobs(6, 0, jobs), true, 5, 0); created != 1 {
+			t.Errorf("%q: KEDA creates %d Jobs beside 5, the target is 6", strategy, created)
+		}
+	}
 }
 
 // TestOfAScaledJobKEDAHearsWhatItCreates goes through a whole decision.
