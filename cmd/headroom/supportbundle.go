@@ -18,8 +18,8 @@ every name is replaced by a word, namespaces, workloads, databases, users, queue
 pods and addresses, and the words of errors. One name is the same word everywhere in
 the archive. "headroom replay" makes the recorded decisions again from it.
 
-There are no passwords and no data source names in what Headroom shows of itself. What
-can't be had is missing from the archive, and said.
+There are no passwords and no data source names in what Headroom shows of itself. Its log
+is not in the archive: it has names. What can't be had is missing, and said.
 
 It asks a running server, by the URL of its HTTP port or through a cluster's API
 server (with permission to get services/proxy). With --recording it asks nobody and
