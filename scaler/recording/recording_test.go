@@ -53,8 +53,8 @@ func TestEveryDecisionCanBeMadeAgain(t *testing.T) {
 			quiet := newWorld(2, "quiet", 2)
 			quiet.quiet = 1000
 			var decisions []made
-			for i := range 320 {
-				if dir != "" && i == 160 {
+			for i := range 240 {
+				if dir != "" && i == 120 {
 					if err := r.Close(); err != nil {
 						t.Fatal(err)
 					}
@@ -201,7 +201,7 @@ func TestARecordingIsBounded(t *testing.T) {
 			w := newWorld(4, "orders", 5)
 			var last made
 			var peak int64
-			for i := range 400 {
+			for i := range 250 {
 				last = w.step(time.Second)
 				record(r, last)
 				if i%10 == 0 {

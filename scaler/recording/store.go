@@ -3,6 +3,7 @@ package recording
 import (
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -33,12 +34,24 @@ type store interface {
 	close() error
 }
 
+// encoders are kept for the next segment for as long as memory is not wanted: each has
+// tens of megabytes to clear when it is made.
+var encoders sync.Pool
+
 // compress copies a segment into its sealed form.
 func compress(out io.Writer, in io.Reader) error {
-	w, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return err
+	w, kept := encoders.Get().(*zstd.Encoder)
+	if !kept {
+		var err error
+		if w, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1)); err != nil {
+			return err
+		}
 	}
+	defer func() {
+		w.Reset(nil) // lets go of out
+		encoders.Put(w)
+	}()
+	w.Reset(out)
 	if _, err := io.Copy(w, in); err != nil {
 		_ = w.Close() // the copy's error is the one that says why
 		return err
