@@ -43,21 +43,21 @@ func (a *archive) add(name string, text []byte) error {
 	return err
 }
 
-// addFiles adds the regular files of a directory.
-func (a *archive) addFiles(name, dir string, wanted func(file string) bool) error {
+// addRecording adds the files of the recording in a directory.
+func (a *archive) addRecording(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !e.Type().IsRegular() || !wanted(e.Name()) {
+		if !e.Type().IsRegular() || !recording.IsSegment(e.Name()) {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err != nil {
 			return err
 		}
-		if err := a.add(path.Join(name, e.Name()), text); err != nil {
+		if err := a.add(path.Join("recording", e.Name()), text); err != nil {
 			return err
 		}
 	}

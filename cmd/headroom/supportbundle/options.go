@@ -46,7 +46,7 @@ func (o Options) Validate() error {
 	if o.Recording == "" {
 		all = append(all, o.Client.Validate())
 	}
-	if _, _, err := o.span(); err != nil {
+	if _, _, err := o.span(o.now()); err != nil {
 		all = append(all, err)
 	}
 	if _, err := os.Lstat(o.File); o.File != "" && err == nil {
@@ -62,20 +62,15 @@ func (o Options) now() time.Time {
 	return o.Now()
 }
 
-// span is the time that is taken of the recording.
-func (o Options) span() (from, to time.Time, err error) {
+// span is the time that is taken of the recording, at now.
+func (o Options) span(now time.Time) (from, to time.Time, err error) {
 	from, to, err = timespan.Parse(o.From, o.To)
 	if err == nil && from.IsZero() && o.Recording == "" {
 		end := to
 		if end.IsZero() {
-			end = o.now()
+			end = now
 		}
 		from = end.Add(-DefaultSpan)
 	}
 	return from, to, err
-}
-
-// name is the archive's name, and of the directory in it.
-func (o Options) name() string {
-	return "headroom-support-" + o.now().UTC().Format("20060102T150405Z")
 }

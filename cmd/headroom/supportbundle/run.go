@@ -2,13 +2,14 @@ package supportbundle
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
+	"path"
 	"reflect"
 	"strings"
 	"time"
@@ -49,19 +50,18 @@ type collector struct {
 // Run makes the archive. What can't be had is missing from it, and said; where nothing
 // can be had there is none.
 func Run(ctx context.Context, o Options) error {
-	from, to, err := o.span()
+	at := o.now().UTC()
+	from, to, err := o.span(at)
 	if err != nil {
 		return err
 	}
-	file := o.File
-	if file == "" {
-		file = o.name() + ".tar.gz"
-	}
-	c := &collector{Options: o, about: Bundle{At: o.now().UTC(), By: buildinfo.Get(), KeptNames: o.KeepNames, From: from, To: to, Problems: []string{}}}
+	directory := "headroom-support-" + at.Format("20060102T150405Z")
+	file := cmp.Or(o.File, directory+".tar.gz")
+	c := &collector{Options: o, about: Bundle{At: at, By: buildinfo.Get(), KeptNames: o.KeepNames, From: from, To: to, Problems: []string{}}}
 	if !o.KeepNames {
 		c.words = redact.NewWords(o.Key)
 	}
-	if c.out, err = create(file, o.name(), c.about.At); err != nil {
+	if c.out, err = create(file, directory, at); err != nil {
 		return err
 	}
 	if err := c.out.end(c.collect(ctx)); err != nil {
@@ -167,7 +167,7 @@ func (c *collector) recording(ctx context.Context) (err error) {
 				c.about.Decisions++
 			}
 		}
-		return c.out.addFiles("recording", from, recording.IsSegment)
+		return c.out.addRecording(from)
 	}
 	to, err := os.MkdirTemp("", "headroom-support-")
 	if err != nil {
@@ -180,7 +180,7 @@ func (c *collector) recording(ctx context.Context) (err error) {
 	if c.about.Decisions == 0 {
 		return errors.New("nothing was recorded in the time asked for")
 	}
-	return c.out.addFiles("recording", to, recording.IsSegment)
+	return c.out.addRecording(to)
 }
 
 // fetch puts the server's recording into a directory.
@@ -212,7 +212,7 @@ func (c *collector) say(file string) error {
 	for _, problem := range c.about.Problems {
 		fmt.Fprintf(&text, "Missing: %s\n", problem)
 	}
-	fmt.Fprintf(&text, "To replay it: tar -xzf %s && headroom replay --recording %s\n", file, filepath.ToSlash(filepath.Join(c.name(), "recording")))
+	fmt.Fprintf(&text, "To replay it: tar -xzf %s && headroom replay --recording %s\n", file, path.Join(c.out.directory, "recording"))
 	_, err := c.Out.Write([]byte(text.String()))
 	return err
 }
