@@ -5,30 +5,22 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"time"
 )
 
-// Archive writes the segments that have records of a stretch of time as a tar archive:
-// files that make a recording, when they are put into a directory. Zero times are the
-// beginning and the end. What is written meanwhile may be cut off at the end. It returns
-// how many files there are.
-func (r *Reader) Archive(out io.Writer, from, to time.Time) (files int, err error) {
-	segments, err := r.source.list()
-	if err != nil {
-		return 0, err
-	}
+// archive writes segments as a tar archive: files that make a recording, when they are
+// put into a directory. What is written meanwhile may be cut off at the end.
+func (r *Reader) archive(out io.Writer, segments []segment) error {
 	archive := tar.NewWriter(out)
-	for s := range during(segments, from, to) {
+	for _, s := range segments {
 		err := r.add(archive, s)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was the oldest, and made room
 		}
 		if err != nil {
-			return files, err
+			return err
 		}
-		files++
 	}
-	return files, archive.Close()
+	return archive.Close()
 }
 
 func (r *Reader) add(archive *tar.Writer, s segment) error {

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -19,8 +19,7 @@ const archiveTimeout = 5 * time.Minute
 //
 //	GET /v1/recording[?from=RFC3339][&to=RFC3339]
 //
-// with a tar archive of the recording's files (see [Reader.Archive]): of those that have
-// records of that time. 400 is a time that can't be read, 404 a time of which nothing is
+// with a tar archive of the recording's files that have records of that time. 400 is a time that can't be read, 404 a time of which nothing is
 // recorded.
 func NewHandler(r *Recorder) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
@@ -48,16 +47,13 @@ func NewHandler(r *Recorder) http.Handler {
 			refuse(http.StatusInternalServerError, err)
 			return
 		}
-		next, stop := iter.Pull(during(segments, times[0], times[1]))
-		_, recorded := next()
-		stop()
-		if !recorded {
+		if segments = slices.Collect(during(segments, times[0], times[1])); len(segments) == 0 {
 			refuse(http.StatusNotFound, errors.New("nothing is recorded of the time asked for"))
 			return
 		}
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(archiveTimeout)) // a server without deadlines has none to set
 		w.Header().Set("Content-Type", "application/x-tar")
-		if _, err := reader.Archive(w, times[0], times[1]); err != nil {
+		if err := reader.archive(w, segments); err != nil {
 			panic(http.ErrAbortHandler) // what was sent is no archive: let the client see that
 		}
 	})
