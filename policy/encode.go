@@ -49,14 +49,10 @@ func encodeJobs(target, least int, jobs metrics.Jobs) float64 {
 	create := max(0, target-jobs.Running)
 	above := max(0, jobs.Running-max(0, least))
 	switch jobs.Strategy {
-	case metrics.JobsCustom, metrics.JobsAccurate, metrics.JobsEager:
+	case metrics.JobsCustom:
 		if create == 0 {
 			return 0
 		}
-	case metrics.JobsDefault:
-	}
-	switch jobs.Strategy {
-	case metrics.JobsCustom:
 		return float64(create) + math.Min(math.Max(0, float64(jobs.Deduction)+math.Trunc(float64(above)*jobs.RunningShare)), maxReplicas)
 	case metrics.JobsAccurate, metrics.JobsEager:
 		return float64(create)

@@ -21,15 +21,6 @@ import (
 	"github.com/keda-headroom/headroom/scaler/recording"
 )
 
-func run(t *testing.T, o replay.Options) replay.Report {
-	t.Helper()
-	r, err := replay.Run(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 // A redacted recording has none of the names, and every decision.
 func TestRecording(t *testing.T) {
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "incident")
@@ -59,7 +50,7 @@ func TestRecording(t *testing.T) {
 		}
 		redacted = policy.Set{Databases: r.Group.Databases, Workloads: r.Group.Workloads}
 	}
-	before, after := run(t, replay.Options{Dir: dir, Policy: set}), run(t, replay.Options{Dir: out, Policy: redacted})
+	before, after := replaytest.Run(t, replay.Options{Dir: dir, Policy: set}), replaytest.Run(t, replay.Options{Dir: out, Policy: redacted})
 	b, a := before.Workloads[0], after.Workloads[0]
 	if a.DifferentSeconds != 0 || a.Recorded.PodHours != b.Recorded.PodHours || a.Recorded.MaxTarget != b.Recorded.MaxTarget || before.Decisions != after.Decisions {
 		t.Errorf("expected the decisions to be those of the original\n%+v\nfound\n%+v", b, a)

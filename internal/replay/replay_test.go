@@ -17,15 +17,6 @@ import (
 // shop is a policy of one workload.
 func shop(reserve int) policy.Set { return replaytest.Shop(reserve) }
 
-func run(t *testing.T, o replay.Options) replay.Report {
-	t.Helper()
-	r, err := replay.Run(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 // Nobody waits for a replay that is given up.
 func TestGivenUp(t *testing.T) {
 	dir := t.TempDir()
@@ -41,7 +32,7 @@ func TestGivenUp(t *testing.T) {
 func TestSamePolicySameDecisions(t *testing.T) {
 	dir := t.TempDir()
 	replaytest.Record(t, dir, shop(10))
-	r := run(t, replay.Options{Dir: dir, Policy: shop(10)})
+	r := replaytest.Run(t, replay.Options{Dir: dir, Policy: shop(10)})
 	w := r.Workloads[0]
 	if w.DifferentSeconds != 0 || w.MostAdded != nil || w.MostRemoved != nil || w.Recorded.PodHours != w.Replayed.PodHours || w.Recorded.MaxTarget != 14 {
 		t.Errorf("expected no difference and a target of 14, found %+v", w)
@@ -58,7 +49,7 @@ func TestSamePolicySameDecisions(t *testing.T) {
 func TestAsRecorded(t *testing.T) {
 	dir := t.TempDir()
 	replaytest.Record(t, dir, shop(10))
-	given, recorded := run(t, replay.Options{Dir: dir, Policy: shop(10)}), run(t, replay.Options{Dir: dir, AsRecorded: true})
+	given, recorded := replaytest.Run(t, replay.Options{Dir: dir, Policy: shop(10)}), replaytest.Run(t, replay.Options{Dir: dir, AsRecorded: true})
 	if !reflect.DeepEqual(given, recorded) || recorded.Workloads[0].DifferentSeconds != 0 {
 		t.Errorf("expected what the same policy gives\n%+v\nfound\n%+v", given, recorded)
 	}
@@ -68,7 +59,7 @@ func TestAsRecorded(t *testing.T) {
 func TestAnotherReserve(t *testing.T) {
 	dir := t.TempDir()
 	replaytest.Record(t, dir, shop(10))
-	r := run(t, replay.Options{Dir: dir, Policy: shop(30), Step: replay.DefaultStep})
+	r := replaytest.Run(t, replay.Options{Dir: dir, Policy: shop(30), Step: replay.DefaultStep})
 	w := r.Workloads[0]
 	if w.Replayed.MaxTarget != 10 || w.MostRemoved == nil || w.MostAdded != nil || w.Replayed.PodHours >= w.Recorded.PodHours || w.DifferentSeconds == 0 {
 		t.Errorf("expected at most 10 replicas, found %+v", w)
@@ -98,7 +89,7 @@ func TestOneSided(t *testing.T) {
 	more := shop(10).Workloads[0]
 	more.ID.Name = "a-new-one"
 	both.Workloads = append([]policy.Workload{more}, both.Workloads...)
-	if r := run(t, replay.Options{Dir: dir, Policy: both}); len(r.Unrecorded) != 1 || r.Unrecorded[0] != more.ID {
+	if r := replaytest.Run(t, replay.Options{Dir: dir, Policy: both}); len(r.Unrecorded) != 1 || r.Unrecorded[0] != more.ID {
 		t.Errorf("expected a-new-one to be unrecorded, found %v", r.Unrecorded)
 	}
 	if _, err := replay.Run(t.Context(), replay.Options{Dir: dir, Policy: shop(10), From: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}); err == nil {
