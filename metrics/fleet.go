@@ -65,6 +65,9 @@ type Jobs struct {
 	// KEDA counts as pending. Both are 0 or more.
 	Running int `json:"running"`
 	Pending int `json:"pending,omitempty"`
+	// Newest is the creationTimestamp of the newest of its Jobs, finished or not: a
+	// whole second of the API server's clock. Zero where there is none.
+	Newest time.Time `json:"newest,omitzero"`
 	// Deduction and RunningShare are customScalingQueueLengthDeduction and
 	// customScalingRunningJobPercentage (0.5 is half) of the strategy custom.
 	// RunningShare is finite.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math"
+	"time"
 
 	"github.com/keda-headroom/headroom/metrics"
 )
@@ -44,19 +45,35 @@ func encode(target, status, toleranceMilli int) float64 {
 // which then waits for them: what is added for one that starts in that moment would
 // be created beside it.
 //
+// Nor is it told a number where it has none to create, so that it takes two who
+// don't see the newest Jobs yet for one to be created twice.
+//
 // Source: KEDA pkg/scaling/executor/scale_jobs.go, GetEffectiveMaxScale.
 func encodeJobs(target, least int, jobs metrics.Jobs) float64 {
 	create := max(0, target-jobs.Running)
+	if create == 0 {
+		return 0
+	}
 	above := max(0, jobs.Running-max(0, least))
 	switch jobs.Strategy {
 	case metrics.JobsCustom:
-		if create == 0 {
-			return 0
-		}
 		return float64(create) + math.Min(math.Max(0, float64(jobs.Deduction)+math.Trunc(float64(above)*jobs.RunningShare)), maxReplicas)
 	case metrics.JobsAccurate, metrics.JobsEager:
 		return float64(create)
 	case metrics.JobsDefault:
 	}
 	return float64(max(0, target-max(0, least)))
+}
+
+// JobsSettle is how long nobody is told to create Jobs after some were. KEDA counts
+// the Jobs of its own cache, where the last ones turn up a moment after it created
+// them, or when a watch that has ended begins again, which takes client-go a second
+// or two. It polls again at once where creating them took longer than its
+// pollingInterval, or where it begins to look at the ScaledJob anew.
+const JobsSettle = 5 * time.Second
+
+// settling reports whether Jobs are being created, or were a moment ago. A clock
+// that is further off than that says nothing.
+func settling(now time.Time, jobs metrics.Jobs) bool {
+	return !jobs.Newest.IsZero() && now.Sub(jobs.Newest).Abs() < JobsSettle
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -70,8 +71,23 @@ func TestAJobThatStartsIsNotCreatedAgain(t *testing.T) {
 	}
 }
 
+// TestNoJobIsCreatedWhereNoneIsMissing: KEDA's cache does not have some of the Jobs
+// yet that Headroom has seen.
+func TestNoJobIsCreatedWhereNoneIsMissing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		jobs := metrics.Jobs{Strategy: rapid.SampledFrom(jobStrategies).Draw(t, "strategy"), RunningShare: 0.5, Running: rapid.IntRange(1, 20).Draw(t, "running")}
+		keda := kedasim.ScaledJob{Strategy: string(jobs.Strategy), MaxReplicaCount: 40, RunningShare: 0.5}
+		target := rapid.IntRange(0, jobs.Running).Draw(t, "target")
+		seen := rapid.IntRange(0, jobs.Running).Draw(t, "in KEDA's cache")
+		if created := keda.Creates(encodeJobs(target, 0, jobs), true, seen, 0); created != 0 {
+			t.Fatalf("KEDA creates %d Jobs beside %d, the target is %d", created, jobs.Running, target)
+		}
+	})
+}
+
 // TestOfAScaledJobKEDAHearsWhatItCreates goes through a whole decision.
 func TestOfAScaledJobKEDAHearsWhatItCreates(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, test := range []struct {
 		jobs   metrics.Jobs
 		mode   Mode
@@ -84,15 +100,20 @@ func TestOfAScaledJobKEDAHearsWhatItCreates(t *testing.T) {
 		{metrics.Jobs{Running: 2, Pending: 1, Strategy: metrics.JobsAccurate}, Target, 5, 3, true},
 		{metrics.Jobs{Running: 2, Strategy: metrics.JobsCustom, Deduction: 1, RunningShare: 0.5}, Target, 5, 5, true},
 		{metrics.Jobs{Running: 7, Strategy: metrics.JobsEager}, Target, 5, 0, false},
-		{metrics.Jobs{Running: 7}, Target, 5, 5, false},
-		{metrics.Jobs{Running: 2}, Observe, 5, 2, false},
+		{metrics.Jobs{Running: 2, Newest: now.Add(-JobsSettle)}, Target, 5, 5, true},
+		{metrics.Jobs{Running: 2, Newest: now.Add(1 - JobsSettle)}, Target, 5, 0, true}, // more may come
+		{metrics.Jobs{Running: 2, Newest: now.Add(time.Second)}, Target, 5, 0, true},
+		{metrics.Jobs{Running: 2, Newest: now.Add(time.Hour)}, Target, 5, 5, true}, // a clock that is wrong
+		{metrics.Jobs{Running: 7}, Target, 5, 0, false},
+		{metrics.Jobs{Running: 2}, Observe, 5, 0, false},
 		{metrics.Jobs{Running: 2, Strategy: metrics.JobsEager}, Observe, 5, 0, false},
 	} {
 		f := &fleet{
 			Workload: Workload{Mode: test.mode},
 			state:    metrics.Fleet{SpecReplicas: test.jobs.Running, StatusReplicas: test.jobs.Running, MaxReplicas: 100, Jobs: &test.jobs},
 			known:    true, hi: 100, ceiling: 50,
-			demand: DemandPlan{Known: true, Backlog: test.asked, Raw: test.asked, Smoothed: test.asked},
+			settling: settling(now, test.jobs),
+			demand:   DemandPlan{Known: true, Backlog: test.asked, Raw: test.asked, Smoothed: test.asked},
 		}
 		p := f.decide([]Step{{Demand, test.asked, test.asked, ""}}, "", nil, nil)
 		if p.Value != test.value || p.Active != test.active {

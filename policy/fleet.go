@@ -23,8 +23,10 @@ type fleet struct {
 	// scale out.
 	known  bool
 	frozen *Refusal
-	memory WorkloadMemory
-	epoch  string // the term in which we lead, "" while we don't
+	// settling is whether Jobs were created a moment ago.
+	settling bool
+	memory   WorkloadMemory
+	epoch    string // the term in which we lead, "" while we don't
 	// ungated counts pods that came into being without the gate in mode Gate.
 	ungated int
 
@@ -124,6 +126,9 @@ func newFleet(now time.Time, w Workload, t thought, s Snapshot, m WorkloadMemory
 		}
 	}
 	f.memory.Fleet, f.memory.FleetKnown = f.state, f.known
+	if jobs := f.state.Jobs; jobs != nil {
+		f.settling = settling(now, *jobs)
+	}
 	f.bounds()
 	for _, u := range w.Databases {
 		f.uses = append(f.uses, f.newUse(u, t.serverOf[u.Database]))

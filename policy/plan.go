@@ -92,7 +92,8 @@ type WorkloadPlan struct {
 	// Value is what KEDA is told for a target of AverageValue 1. It equals
 	// Target, but where the HPA's tolerance would keep replicas above the
 	// ceiling it is the largest value that makes the HPA act; in mode Observe it
-	// holds what is there.
+	// holds what is there. Of a ScaledJob it is what makes KEDA create the Jobs that
+	// are missing, 0 where none are, or for [JobsSettle] after some were created.
 	Value float64 `json:"value"`
 	// Active is the answer to IsActive: whether KEDA may go from zero to one, and
 	// must not go to zero.

@@ -78,7 +78,10 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 // ScaledJob it ends nothing, and creates only what is active.
 func (f *fleet) answer(p WorkloadPlan) (value float64, active bool) {
 	if jobs := f.state.Jobs; jobs != nil {
-		return encodeJobs(p.Target, f.state.MinReplicas, *jobs), p.Target > jobs.Running
+		if !f.settling {
+			value = encodeJobs(p.Target, f.state.MinReplicas, *jobs)
+		}
+		return value, p.Target > jobs.Running
 	}
 	value = float64(p.Target)
 	if f.state.StatusReplicas > p.Ceiling || !f.demand.Known {

@@ -24,9 +24,10 @@ const DefaultMaxPlanAge = 15 * time.Second
 // namedWorkloads is how many workloads an error names at most.
 const namedWorkloads = 10
 
-// Service answers KEDA from the planner's latest state: it takes no lock, does no
-// I/O and never waits, because KEDA sets no deadline and holds a lock of its own
-// while it asks.
+// Service answers KEDA from the planner's latest state: it does no I/O and never
+// waits, because KEDA sets no deadline and holds a lock of its own while it asks.
+// It remembers nothing but when KEDA was last told to create Jobs of a ScaledJob:
+// every other question has the same answer for everybody, as often as it is asked.
 //
 // GetMetricSpec and StreamMetricSpec never fail, not even for a workload that
 // nobody knows or metadata that is wrong: while the spec is missing KEDA does not
@@ -46,6 +47,7 @@ type Service struct {
 	now        func() time.Time
 	maxPlanAge time.Duration
 	stopping   <-chan struct{}
+	jobs       jobOrders
 }
 
 // ServiceOptions say what a [Service] answers from. State is required.
@@ -89,7 +91,8 @@ func (s *Service) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb
 // databases carry, as one value.
 func (s *Service) GetMetrics(_ context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
 	ref := request.GetScaledObjectRef()
-	w, metric, err := s.asked(s.state(), ref)
+	state := s.state()
+	w, metric, err := s.asked(state, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +100,11 @@ func (s *Service) GetMetrics(_ context.Context, request *pb.GetMetricsRequest) (
 		return nil, status.Error(codes.Unavailable, w.Failure)
 	}
 	value := w.Value
-	if metric == trigger.Ceiling {
+	switch {
+	case metric == trigger.Ceiling:
 		value = ceiling(w)
+	case createsJobs(state, w) && !s.jobs.give(w.ID, state.At, s.now()):
+		value = 0
 	}
 	whole, exact, err := encode(value)
 	if err != nil {

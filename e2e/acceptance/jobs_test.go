@@ -16,14 +16,12 @@ import (
 	"github.com/keda-headroom/headroom/policy"
 )
 
-// scaledJob is asked for more seldom than fleets are: KEDA counts Jobs in a cache, as
-// Headroom does, and creates again what it has created and doesn't see there yet.
 const scaledJob = `
 apiVersion: keda.sh/v1alpha1
 kind: ScaledJob
 metadata: {name: $FLEET, namespace: $NAMESPACE}
 spec:
- pollingInterval: 3
+ pollingInterval: 1
  maxReplicaCount: $MAXREPLICAS
  successfulJobsHistoryLimit: 0
  failedJobsHistoryLimit: 0

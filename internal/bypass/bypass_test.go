@@ -186,13 +186,20 @@ var jobWays = []way{
 	{bypass.OtherTrigger, "spec.triggers[1].type", func(in *bypass.Input) {
 		in.ScaledJob.Spec.Triggers = append(in.ScaledJob.Spec.Triggers, kedaapi.Trigger{Type: "aws-sqs-queue"})
 	}, nil},
-	{bypass.JobStrategy, "spec.scalingStrategy.strategy", func(in *bypass.Input) { in.ScaledJob.Spec.ScalingStrategy.Strategy = "eager" },
-		func(in *bypass.Input) { in.ScaledJob.Spec.ScalingStrategy.Strategy = "default" }},
-	{bypass.JobStrategy, "spec.scalingStrategy.strategy", func(in *bypass.Input) { in.ScaledJob.Spec.ScalingStrategy.Strategy = "accurate" }, nil},
-	{bypass.JobStrategy, "spec.scalingStrategy.strategy", func(in *bypass.Input) {
-		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "custom", CustomScalingRunningJobPercentage: "0.5"}
+	{bypass.JobStrategy, "spec.scalingStrategy.customScalingRunningJobPercentage", func(in *bypass.Input) {
+		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "custom", CustomScalingRunningJobPercentage: "1.5"}
 	}, func(in *bypass.Input) {
-		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "custom", CustomScalingRunningJobPercentage: "1.0", CustomScalingQueueLengthDeduction: to(int32(0))}
+		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "custom", CustomScalingRunningJobPercentage: "1.0", CustomScalingQueueLengthDeduction: to(int32(3))}
+	}},
+	{bypass.JobStrategy, "spec.scalingStrategy.customScalingRunningJobPercentage", func(in *bypass.Input) {
+		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "custom", CustomScalingRunningJobPercentage: "NaN"}
+	}, func(in *bypass.Input) {
+		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "custom", CustomScalingRunningJobPercentage: "half"} // default
+	}},
+	{bypass.JobStrategy, "spec.scalingStrategy.customScalingRunningJobPercentage", func(in *bypass.Input) {
+		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "custom", CustomScalingRunningJobPercentage: "-0.5"}
+	}, func(in *bypass.Input) {
+		in.ScaledJob.Spec.ScalingStrategy = kedaapi.ScalingStrategy{Strategy: "eager", CustomScalingRunningJobPercentage: "-0.5"}
 	}},
 	{bypass.JobPush, "spec.triggers[0].type", func(in *bypass.Input) { in.ScaledJob.Spec.Triggers[0].Type = "external-push" }, nil},
 	{bypass.JobRollout, "spec.rollout.strategy", func(in *bypass.Input) { in.ScaledJob.Spec.Rollout.Strategy = "" },

@@ -66,7 +66,7 @@ const (
 	PausedScaleOut     Code = "PausedScaleOut"     // no rise is followed
 	Fallback           Code = "Fallback"           // a number of its own when nobody answers
 	RestoredReplicas   Code = "RestoredReplicas"   // an old number once the ScaledObject is gone
-	JobStrategy        Code = "JobStrategy"        // Jobs counted in one moment and created in another
+	JobStrategy        Code = "JobStrategy"        // a Job that runs counts for more or less than one
 	JobPush            Code = "JobPush"            // a push that KEDA can't take for Jobs
 	JobRollout         Code = "JobRollout"         // ending Jobs overlap with new ones
 	JobParallelism     Code = "JobParallelism"     // a Job of several pods
@@ -129,7 +129,7 @@ var Rules = []Rule{
 	{PausedScaleOut, policy.SeverityWarning, policy.SeverityNote, "Scaling out is paused, and a rise of the target is not followed"},
 	{Fallback, policy.SeverityWarning, policy.SeverityNote, "The fallback asks for a number of its own"},
 	{RestoredReplicas, policy.SeverityWarning, "", "An old number of replicas comes back with the end of the ScaledObject"},
-	{JobStrategy, policy.SeverityWarning, policy.SeverityNote, "KEDA adds Jobs to those that it finds, and can add them twice"},
+	{JobStrategy, policy.SeverityWarning, policy.SeverityNote, "A Job that ends makes room for more than one"},
 	{JobPush, policy.SeverityWarning, policy.SeverityWarning, "A trigger that pushes for Jobs can end KEDA's operator"},
 	{JobRollout, policy.SeverityWarning, "", "Jobs that end overlap with new ones"},
 	{JobParallelism, policy.SeverityWarning, "", "A Job has several pods"},

@@ -10,10 +10,10 @@ import (
 // jobs looks at what makes more pods of a ScaledJob than the target says.
 func (f *finder) jobs() {
 	spec := f.ScaledJob.Spec
-	if !exactStrategy(f) {
-		f.warns(JobStrategy, "spec.scalingStrategy.strategy",
-			fmt.Sprintf("with strategy %s KEDA adds the number it is told to the Jobs that run. Headroom answers with what is missing as of its last look, so that Jobs created since can be created again", spec.ScalingStrategy.Strategy),
-			"set strategy to default, with which KEDA itself takes off what runs at that moment")
+	if share, err := strconv.ParseFloat(spec.ScalingStrategy.CustomScalingRunningJobPercentage, 64); spec.ScalingStrategy.Strategy == "custom" && err == nil && !(share >= 0 && share <= 1) {
+		f.warns(JobStrategy, "spec.scalingStrategy.customScalingRunningJobPercentage",
+			fmt.Sprintf("KEDA takes off %v for each Job that runs when it creates more, a moment after Headroom counted them: a Job that ends in between makes room for others than the one", share),
+			"set a number from 0 to 1, or strategy to default")
 	}
 	for i, t := range spec.Triggers {
 		if Asks(t) && t.Type == "external-push" {
@@ -43,18 +43,4 @@ func (f *finder) jobs() {
 			fmt.Sprintf("KEDA keeps %d Jobs whatever the target is, and the databases carry %d", least, *f.Carries),
 			fmt.Sprintf("set minReplicaCount to %d or less", *f.Carries))
 	}
-}
-
-// exactStrategy reports whether KEDA itself takes off the Jobs that run.
-func exactStrategy(f *finder) bool {
-	s := f.ScaledJob.Spec.ScalingStrategy
-	switch s.Strategy {
-	case "accurate", "eager":
-		return false
-	case "custom":
-		percentage, err := strconv.ParseFloat(s.CustomScalingRunningJobPercentage, 64)
-		deducted := s.CustomScalingQueueLengthDeduction != nil && *s.CustomScalingQueueLengthDeduction != 0
-		return err != nil || (percentage == 1 && !deducted) // KEDA takes default where it can't read it
-	}
-	return true
 }

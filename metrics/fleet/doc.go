@@ -19,7 +19,7 @@
 //	      "maxUnavailable": "25%",
 //	      "ordered": false,
 //	      "hpa": {"scaleDownToleranceMilli": 100, "scaleDownStabilization": "5m"},
-//	      "jobs": {"strategy": "custom", "running": 3, "pending": 1, "deduction": 2, "runningShare": 0.5, "disposable": true},
+//	      "jobs": {"strategy": "custom", "running": 3, "pending": 1, "newest": "2026-03-01T12:00:00Z", "deduction": 2, "runningShare": 0.5, "disposable": true},
 //	      "pods": [
 //	        {
 //	          "uid": "0f5a…", "name": "order-workers-6d4cf56db6-x7vkq",

@@ -55,7 +55,7 @@ var (
 	}
 	jobsFields = fields{
 		required: []string{"running"},
-		optional: []string{"strategy", "pending", "deduction", "runningShare", "disposable"},
+		optional: []string{"strategy", "pending", "newest", "deduction", "runningShare", "disposable"},
 	}
 	hpaFields = fields{optional: []string{"scaleDownToleranceMilli", "scaleDownStabilization"}}
 	podFields = fields{
@@ -126,6 +126,8 @@ func (d *document) readJobs(at *place) *metrics.Jobs {
 			jobs.Running = d.count(at)
 		case "pending":
 			jobs.Pending = d.count(at)
+		case "newest":
+			jobs.Newest = d.time(at)
 		case "deduction":
 			jobs.Deduction = d.count(at)
 		case "runningShare":

@@ -41,7 +41,7 @@ func TestTheDocumentInThePackageComment(t *testing.T) {
 	want := map[metrics.ID]metrics.Fleet{{Namespace: "shop", Name: "order-workers"}: {
 		SpecReplicas: 3, StatusReplicas: 2, MaxReplicas: 100, MaxSurge: intorpercent.Percent(25), MaxUnavailable: intorpercent.Percent(25),
 		HPA:  metrics.HPA{ScaleDownToleranceMilli: 100, ScaleDownStabilization: 5 * time.Minute},
-		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 1, Deduction: 2, RunningShare: 0.5, Disposable: true},
+		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 1, Newest: noon, Deduction: 2, RunningShare: 0.5, Disposable: true},
 		Pods: []metrics.Pod{{
 			UID: "0f5a…", Name: "order-workers-6d4cf56db6-x7vkq", Version: "81417", Epoch: "headroom-0_f3a9", Address: "10.0.3.17", CreatedAt: noon,
 			Revision: 4, Started: true, Ready: true, Grant: map[string]int{"platform/orders-db": 5},
@@ -248,6 +248,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{fleetDocument(`"maxSurge": null`), fleet + ".maxSurge: expected a whole number"},
 		{fleetDocument(`"maxUnavailable": "-1%"`), fleet + `.maxUnavailable: expected a whole number of 0 or more, or a percentage such as "25%", found "-1%"`},
 		{fleetDocument(`"ordered": "OrderedReady"`), fleet + `.ordered: expected true or false, found "OrderedReady"`},
+		{fleetDocument(`"jobs": {"running": 1, "newest": 5}`), fleet + `.jobs.newest: expected a time such as "2026-03-01T12:00:00Z", found 5`},
 		{fleetDocument(`"jobs": {"running": 1, "disposable": 1}`), fleet + ".jobs.disposable: expected true or false, found 1"},
 		{podDocument(`"version": ""`), pod + `.version: expected a text that is not empty, found ""`},
 		{podDocument(`"version": 81417`), pod + ".version: expected a text that is not empty, found 81417"},

@@ -152,8 +152,8 @@ func TestAScaledJob(t *testing.T) {
 		"scalingStrategy": {"strategy": "custom", "customScalingQueueLengthDeduction": 3, "customScalingRunningJobPercentage": "0.5"}}}`)
 	owner, label := controlled("keda.sh/v1alpha1", "ScaledJob", "sj-1"), `"labels": {"scaledjob.keda.sh/name": "order-jobs"}`
 	server.set(jobs,
-		`{"metadata": {"namespace": "shop", "name": "done", "uid": "job-done", `+label+`, `+owner+`}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}`,
-		`{"metadata": {"namespace": "shop", "name": "runs", "uid": "job-runs", `+label+`, `+owner+`}, "status": {"conditions": [{"type": "Suspended", "status": "True"}]}}`,
+		`{"metadata": {"namespace": "shop", "name": "done", "uid": "job-done", "creationTimestamp": "2026-03-01T12:00:07Z", `+label+`, `+owner+`}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}`,
+		`{"metadata": {"namespace": "shop", "name": "runs", "uid": "job-runs", "creationTimestamp": "2026-03-01T12:00:05Z", `+label+`, `+owner+`}, "status": {"conditions": [{"type": "Suspended", "status": "True"}]}}`,
 		`{"metadata": {"namespace": "shop", "name": "gated", "uid": "job-gated", `+label+`, `+owner+`}}`,
 		`{"metadata": {"namespace": "shop", "name": "bare", "uid": "job-bare", `+label+`}}`,
 		`{"metadata": {"namespace": "shop", "name": "others", "uid": "job-others", "labels": {"scaledjob.keda.sh/name": "else"}}}`)
@@ -170,7 +170,7 @@ func TestAScaledJob(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	want := metrics.Fleet{
 		SpecReplicas: 3, StatusReplicas: 3, MinReplicas: 2, MaxReplicas: 30,
-		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 2, Deduction: 3, RunningShare: 0.5, Disposable: true},
+		Jobs: &metrics.Jobs{Strategy: metrics.JobsCustom, Running: 3, Pending: 2, Newest: at.Add(7 * time.Second), Deduction: 3, RunningShare: 0.5, Disposable: true},
 		Pods: []metrics.Pod{
 			{UID: "uid-a", Name: "a", CreatedAt: at, Started: true, Finished: true},
 			{UID: "uid-b", Name: "b", CreatedAt: at, Started: true},

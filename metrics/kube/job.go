@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"time"
 	"unique"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -20,11 +21,13 @@ const scaledJobLabel = "scaledjob.keda.sh/name"
 type job struct {
 	scaledJob string // that KEDA counts it for, "" for none
 	finished  bool
+	created   time.Time
 }
 
 func jobOf(j *batchv1.Job) job {
 	return job{
 		scaledJob: j.Labels[scaledJobLabel],
+		created:   j.CreationTimestamp.UTC(),
 		finished: slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
 			return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue
 		}),
@@ -62,6 +65,9 @@ func jobsOf(o kedaapi.ScaledJob, all []*row[job], pods func(*row[job]) []*row[po
 	case metrics.JobsDefault:
 	}
 	for _, j := range all {
+		if j.value.created.After(out.Newest) {
+			out.Newest = j.value.created
+		}
 		if j.value.finished {
 			continue
 		}
