@@ -155,9 +155,8 @@ func (f Flow) compare(points metrics.Points, fifo bool) disagreement {
 	var last look
 	for i := len(f.Minutes) - 2; i >= 0 && n < disagreementPoints; i-- {
 		m, next := f.Minutes[i], f.Minutes[i+1]
-		p, ok := minuteOf(points, m.Start)
-		age := finite(p.OldestAge)
-		if !ok || age == nil || m.Covered < 0.9*flowMinute.Seconds() || m.Left < 1 || next.Left < 1 {
+		p := minuteOf(points, m.Start)
+		if p == nil || finite(p.OldestAge) == nil || m.Covered < 0.9*flowMinute.Seconds() || m.Left < 1 || next.Left < 1 {
 			continue
 		}
 		if last.minute != i+1 {
@@ -168,7 +167,7 @@ func (f Flow) compare(points metrics.Points, fifo bool) disagreement {
 		if !before.reached || !after.reached {
 			continue
 		}
-		half := *age + 0.5 // fractions are cut off
+		half := *p.OldestAge + 0.5 // fractions are cut off
 		moments[0][n] = half - before.oldest
 		moments[1][n] = half - (before.oldest+after.oldest)/2
 		moments[2][n] = half - after.oldest

@@ -308,12 +308,13 @@ func (f Flow) ages() []float64 {
 // proportion to their age. A minute that CloudWatch may still correct keeps its
 // ends.
 func (f *Flow) thin() {
+	ends := f.ends()
 	for len(f.Came) > flowIntervals {
 		best, least, age := 0, math.Inf(1), 0.0
 		for i := len(f.Came) - 2; i >= 0; i-- {
 			a, b := f.Came[i], f.Came[i+1]
 			age += b.Seconds // before At a ended
-			if !f.mergeable(age) {
+			if !ends.mergeable(age) {
 				continue
 			}
 			moved := 0.0
@@ -333,13 +334,27 @@ func (f *Flow) thin() {
 	}
 }
 
-// mergeable reports whether the interval that ended age seconds before At may be
+// ends are where intervals end that must not be merged, in nanoseconds since 1970.
+type ends struct {
+	at     int64 // of the flow
+	oldest int64 // of the first minute that matters, and a little before
+}
+
+func (f *Flow) ends() ends {
+	e := ends{at: f.At.UnixNano(), oldest: math.MinInt64}
+	if len(f.Minutes) > 0 {
+		e.oldest = f.Minutes[0].Start.Add(-time.Second).UnixNano()
+	}
+	return e
+}
+
+// mergeable reports whether the interval that ended age seconds before the flow may be
 // merged with the next: no minute begins between them, or none that matters.
-func (f *Flow) mergeable(age float64) bool {
-	ended := f.At.Add(-time.Duration(age * float64(time.Second)))
-	if len(f.Minutes) > 0 && ended.Before(f.Minutes[0].Start.Add(-time.Second)) {
+func (e ends) mergeable(age float64) bool {
+	ended := e.at - int64(age*float64(time.Second))
+	if ended < e.oldest {
 		return true
 	}
-	since := time.Duration(ended.UnixNano()) % flowMinute // since a minute of the clock began
+	since := time.Duration(ended) % flowMinute // since a minute of the clock began
 	return min(since, flowMinute-since) > time.Millisecond
 }

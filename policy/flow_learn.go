@@ -16,8 +16,8 @@ func (f *Flow) learn(points metrics.Points, fifo bool, concurrency int, perMessa
 	ages := f.ages() // none of what follows changes them, but for the last
 	for i := range f.Minutes {
 		m := &f.Minutes[i]
-		p, ok := minuteOf(points, m.Start)
-		if !ok || m.Covered+m.Unwatched < 0.9*flowMinute.Seconds() {
+		p := minuteOf(points, m.Start)
+		if p == nil || m.Covered+m.Unwatched < 0.9*flowMinute.Seconds() {
 			continue
 		}
 		came, done, known := inMinute(p, f.leftAfter(i)-m.Left)
@@ -69,7 +69,7 @@ func (f *Flow) leftAfter(i int) float64 {
 // grew by grown. Deleting a message twice counts twice: what came and did not stay
 // tells more, and of both the smaller speaks. What a dead-letter queue is given comes
 // without being sent, so that the depth may grow by more than what was sent.
-func inMinute(p metrics.Minute, grown float64) (came, done float64, known bool) {
+func inMinute(p *metrics.Minute, grown float64) (came, done float64, known bool) {
 	deleted, sent := finite(p.Deleted), finite(p.Sent)
 	switch {
 	case sent != nil && *sent >= grown-1-grown/20 && deleted != nil:
@@ -90,20 +90,26 @@ func finite(v *float64) *float64 {
 	return v
 }
 
-// minuteOf finds what was published of a minute. Points are in order.
-func minuteOf(points metrics.Points, start time.Time) (metrics.Minute, bool) {
-	if len(points.Minutes) == 0 {
-		return metrics.Minute{}, false
+// minuteOf finds what was published of a minute, nil where nothing was. Points are in
+// order.
+func minuteOf(points metrics.Points, start time.Time) *metrics.Minute {
+	n := len(points.Minutes)
+	if n == 0 {
+		return nil
+	}
+	before := points.Minutes[n-1].Start.Sub(start)
+	if before < 0 {
+		return nil
 	}
 	// Mostly none is missing.
-	if i := int(start.Sub(points.Minutes[0].Start) / flowMinute); i >= 0 && i < len(points.Minutes) && points.Minutes[i].Start.Equal(start) {
-		return points.Minutes[i], true
+	if i := n - 1 - int(before/flowMinute); i >= 0 && points.Minutes[i].Start.Equal(start) {
+		return &points.Minutes[i]
 	}
 	i, ok := slices.BinarySearchFunc(points.Minutes, start, func(m metrics.Minute, t time.Time) int { return m.Start.Compare(t) })
 	if !ok {
-		return metrics.Minute{}, false
+		return nil
 	}
-	return points.Minutes[i], true
+	return &points.Minutes[i]
 }
 
 // correct makes what came in the minute from start sum up to total; ages are those of
@@ -181,9 +187,8 @@ func (f *Flow) learnService(m FlowMinute, done float64) {
 func (f *Flow) anchor(points metrics.Points) {
 	for i := len(f.Minutes) - 1; i >= 0; i-- {
 		m := f.Minutes[i]
-		p, ok := minuteOf(points, m.Start)
-		age := finite(p.OldestAge)
-		if !ok || age == nil {
+		p := minuteOf(points, m.Start)
+		if p == nil || finite(p.OldestAge) == nil {
 			continue
 		}
 		first := 0
@@ -197,7 +202,7 @@ func (f *Flow) anchor(points metrics.Points) {
 			}
 			watched += f.Came[j].Seconds
 		}
-		unseen, older := m.Left-came, since+*age-watched
+		unseen, older := m.Left-came, since+*p.OldestAge-watched
 		switch {
 		case unseen < 1:
 			if f.Assumed {

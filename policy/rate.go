@@ -104,7 +104,7 @@ const groupsWindow = 15 * time.Minute
 
 // learnGroups notes how many groups were in flight in a minute, and whether
 // consumers found none while messages waited.
-func (f *Flow) learnGroups(m FlowMinute, p metrics.Minute, fifo bool, concurrency int) {
+func (f *Flow) learnGroups(m FlowMinute, p *metrics.Minute, fifo bool, concurrency int) {
 	groups := finite(p.Groups)
 	if !fifo || groups == nil {
 		return

@@ -27,9 +27,12 @@ func (f Flow) troubles(points metrics.Points) troubles {
 	var sent, received, deleted, done, grown float64
 	for i := 0; i+1 < len(f.Minutes); i++ {
 		m := f.Minutes[i]
-		p, ok := minuteOf(points, m.Start)
+		p := minuteOf(points, m.Start)
+		if p == nil {
+			continue
+		}
 		s, r, d := finite(p.Sent), finite(p.Received), finite(p.Deleted)
-		if !ok || s == nil || r == nil || d == nil || m.Covered < 0.9*flowMinute.Seconds() {
+		if s == nil || r == nil || d == nil || m.Covered < 0.9*flowMinute.Seconds() {
 			continue
 		}
 		more := f.Minutes[i+1].Left - m.Left
