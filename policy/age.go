@@ -55,7 +55,7 @@ const ageTolerance = 2.5
 
 // age estimates how old the oldest of the messages is at now. q is the latest
 // reading of the depth.
-func (f Flow) age(now time.Time, q metrics.Queue, points metrics.Points, perMessage float64) AgePlan {
+func (f *Flow) age(now time.Time, q metrics.Queue, points metrics.Points, perMessage float64) AgePlan {
 	out := AgePlan{}
 	out.DataAge, out.DataKnown = dataAge(now, points)
 	n := depth(q)
@@ -87,7 +87,7 @@ func (f Flow) age(now time.Time, q metrics.Queue, points metrics.Points, perMess
 
 // uncertainty is how far the estimate may be off: by half the time between two
 // readings, and by what was only guessed to have come since.
-func (f Flow) uncertainty(age, slope float64, points metrics.Points, perMessage float64) float64 {
+func (f *Flow) uncertainty(age, slope float64, points metrics.Points, perMessage float64) float64 {
 	error, between := f.doubt(perMessage), 0.0
 	guessed, back := 0.0, 0.0
 	published := 0.0
@@ -137,7 +137,7 @@ const disagreementPoints = 6
 // compare compares CloudWatch's latest points with the flow. CloudWatch does not say
 // when in the minute it looks; whichever of three moments makes the points agree
 // best among themselves is taken for it.
-func (f Flow) compare(points metrics.Points, fifo bool) disagreement {
+func (f *Flow) compare(points metrics.Points, fifo bool) disagreement {
 	type look struct {
 		past
 		oldest  float64
@@ -203,7 +203,7 @@ func apart(values []float64) float64 {
 // ageByPoints is the estimate where the oldest messages came before anybody
 // looked: the oldest message of CloudWatch's latest point grew older since, unless
 // it was done as fast as those before.
-func (f Flow) ageByPoints(now time.Time, points metrics.Points, out AgePlan) AgePlan {
+func (f *Flow) ageByPoints(now time.Time, points metrics.Points, out AgePlan) AgePlan {
 	var heads, at []float64 // when the oldest message came and when that was seen, in seconds before now
 	for _, m := range slices.Backward(points.Minutes) {
 		if age := finite(m.OldestAge); age != nil && len(heads) < 2 {

@@ -16,7 +16,7 @@ const (
 // chance. It looks back as far as what came is what still comes: to where the rate
 // before and after differ most, if by more than chance explains, and what is not known
 // of how fast messages are done; and else for arrivalsWindow.
-func (f Flow) arrivals(perMessage float64) (rate, doubt float64) {
+func (f *Flow) arrivals(perMessage float64) (rate, doubt float64) {
 	type sum struct{ seconds, came, variance, done float64 }
 	var sums [flowIntervals + 2]sum
 	n := 0
@@ -64,7 +64,7 @@ func (f Flow) arrivals(perMessage float64) (rate, doubt float64) {
 // lasting is what of arrivals has lasted for so many seconds: of a rise, no more than
 // came in any third of them, and in the last quarter. A burst is a backlog and not a
 // rate, wherever in them it was.
-func (f Flow) lasting(rate, seconds float64) float64 {
+func (f *Flow) lasting(rate, seconds float64) float64 {
 	steady, third, quarter := rate, seconds/3, seconds/4
 	for _, part := range []struct{ came, seconds float64 }{
 		{f.cameIn(quarter), quarter},

@@ -12,7 +12,7 @@ type Ask struct {
 const asksKept = 6
 
 // lastAsk is what the objective asked for last.
-func (f Flow) lastAsk() int {
+func (f *Flow) lastAsk() int {
 	if n := len(f.Asks); n > 0 {
 		return f.Asks[n-1].Replicas
 	}
@@ -21,7 +21,7 @@ func (f Flow) lastAsk() int {
 
 // ask remembers what is asked for now. Of what was asked before, what is not asked
 // for any more is forgotten, and what should have come by now but for the last.
-func (f Flow) ask(now time.Time, replicas int, lead float64) []Ask {
+func (f *Flow) ask(now time.Time, replicas int, lead float64) []Ask {
 	var asks []Ask
 	for _, a := range f.Asks {
 		if a.Replicas <= replicas && now.Sub(a.At).Seconds() <= 2*lead {

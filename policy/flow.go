@@ -196,7 +196,7 @@ func (f *Flow) observe(q metrics.Queue, began time.Time, pods int, perMessage fl
 // grown, and about done were done. Where much is done, little that comes is lost in
 // what is not known of that: then as many come as before, unless what is seen can't
 // be explained by that. seen is what these readings tell alone, and variance that of it.
-func (f Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool) (came, seen, variance float64) {
+func (f *Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool) (came, seen, variance float64) {
 	per := f.completions(perMessage)
 	done := flight * per
 	seen = grown + done
@@ -223,7 +223,7 @@ func (f Flow) came(grown, flight, unsure, seconds, perMessage float64, idle bool
 }
 
 // doubt is how far completions may be off, as a share.
-func (f Flow) doubt(perMessage float64) float64 {
+func (f *Flow) doubt(perMessage float64) float64 {
 	switch {
 	case f.Service > 0:
 		return min(max(math.Sqrt(f.ServiceDoubt), ageMeasured), ageGuessed)
@@ -271,7 +271,7 @@ func (f *Flow) divide(q metrics.Queue, began time.Time, part func(share float64)
 
 // completions is how many messages are done in each second that one is in flight
 // (Little's law), by the best that is known.
-func (f Flow) completions(perMessage float64) float64 {
+func (f *Flow) completions(perMessage float64) float64 {
 	switch {
 	case f.Service > 0:
 		return 1 / f.Service
@@ -282,7 +282,7 @@ func (f Flow) completions(perMessage float64) float64 {
 }
 
 // fell renews Falls after the depth fell so many messages.
-func (f Flow) fell(messages, flight, seconds float64) float64 {
+func (f *Flow) fell(messages, flight, seconds float64) float64 {
 	slower := f.Falls * math.Exp2(-seconds/flowFallHalfLife.Seconds())
 	if messages <= 0 || flight <= 0 {
 		return slower
@@ -292,7 +292,7 @@ func (f Flow) fell(messages, flight, seconds float64) float64 {
 
 // age is how long before At the interval i ends, in seconds, for every interval,
 // and at last how long before At the first begins.
-func (f Flow) ages() []float64 {
+func (f *Flow) ages() []float64 {
 	ages := make([]float64, len(f.Came)+1)
 	age := 0.0
 	for i := len(f.Came) - 1; i >= 0; i-- {

@@ -72,7 +72,7 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 	if o.Fallback != "" {
 		asked, least := o.ByMessages, ""
 		if o.Rate > 0 { // the age alone is missing: they are as old, at least, as they were watched
-			p := f.pursuit(now, q, flow, o, arrivals, doubt)
+			p := f.pursuit(now, q, &flow, o, arrivals, doubt)
 			if n := p.replicas(flow.lastAsk()); n > asked {
 				asked, least = n, fmt.Sprintf("; but %s at least, by what is known", replicas(n))
 			}
@@ -86,7 +86,7 @@ func (f *fleet) pursue(now time.Time, q metrics.Queue, began time.Time, reading 
 		f.memory.Flow = flow
 		return asked, step
 	}
-	p := f.pursuit(now, q, flow, o, arrivals, doubt)
+	p := f.pursuit(now, q, &flow, o, arrivals, doubt)
 	f.hold = p.hold
 	o.Least, o.Replicas = p.least(), p.replicas(flow.lastAsk())
 	flow.Asks = flow.ask(now, o.Replicas, p.lead)

@@ -10,7 +10,7 @@ type past struct {
 }
 
 // until is what of the flow came up to t.
-func (f Flow) until(t time.Time) past {
+func (f *Flow) until(t time.Time) past {
 	skip := f.At.Sub(t).Seconds()
 	came := f.Came
 	for skip > 0 && len(came) > 0 {
@@ -71,9 +71,9 @@ func (p past) oldestOf(n float64) (float64, bool) {
 }
 
 // back is that of all that came up to At.
-func (f Flow) back(n float64) (seconds, slope float64, reached bool) {
+func (f *Flow) back(n float64) (seconds, slope float64, reached bool) {
 	return past{before: f.Came}.back(n)
 }
 
 // cameIn is that of all that came up to At.
-func (f Flow) cameIn(seconds float64) float64 { return past{before: f.Came}.cameIn(seconds) }
+func (f *Flow) cameIn(seconds float64) float64 { return past{before: f.Came}.cameIn(seconds) }

@@ -59,7 +59,7 @@ type coming struct {
 	in   float64
 }
 
-func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectivePlan, arrivals, doubt float64) pursuit {
+func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow *Flow, o *ObjectivePlan, arrivals, doubt float64) pursuit {
 	s := *f.SQS
 	objective := s.MaxMessageAge.Seconds()
 	p := pursuit{rate: o.Rate, arrivals: arrivals, doubt: doubt, slack: min(o.Age.Uncertainty, objective/4), visible: q.Visible > 0 || q.InFlight > 0}
@@ -108,7 +108,7 @@ func (f *fleet) pursuit(now time.Time, q metrics.Queue, flow Flow, o *ObjectiveP
 }
 
 // comingPods are the pods that work or will, with those that are asked for.
-func (f *fleet) comingPods(now time.Time, flow Flow, lead float64) []coming {
+func (f *fleet) comingPods(now time.Time, flow *Flow, lead float64) []coming {
 	startup := flow.startup().Seconds()
 	out := []coming{{}} // those that are ready
 	there := 0
@@ -139,7 +139,7 @@ func (f *fleet) comingPods(now time.Time, flow Flow, lead float64) []coming {
 
 // need is how many replicas do d's messages within its time, or within grace where less
 // is left; false where nothing is.
-func (p pursuit) need(d due, grace float64) (int, bool) {
+func (p *pursuit) need(d due, grace float64) (int, bool) {
 	seconds, n := d.messages/p.rate, 0 // of work, for one pod
 	within := max(d.within, grace)
 	for _, c := range p.pods {
@@ -167,7 +167,7 @@ func (p pursuit) need(d due, grace float64) (int, bool) {
 
 // least is how many replicas keep the objective for what can still be kept: with
 // everything that is uncertain turning out well.
-func (p pursuit) least() int {
+func (p *pursuit) least() int {
 	n := whole(max(0, p.arrivals-2*p.doubt) / p.rate)
 	for _, d := range p.due {
 		if needed, can := p.need(due{d.messages, d.within + p.slack}, 0); can && d.within > 0 {
@@ -182,7 +182,7 @@ func (p pursuit) least() int {
 // as there are, as long as nothing gets older than that before others could come and an
 // objective's time is over; and then as many are asked for as keep up. A fall has to
 // keep up at once. So a change that chance explains is none.
-func (p pursuit) replicas(asked int) int {
+func (p *pursuit) replicas(asked int) int {
 	backlog := 0
 	for _, d := range p.due {
 		needed, _ := p.need(due{d.messages, d.within - p.slack}, p.grace)
@@ -212,7 +212,7 @@ func (p pursuit) replicas(asked int) int {
 	return min(asked, within(p.most))
 }
 
-func (p pursuit) describe(o *ObjectivePlan, s SQS) string {
+func (p *pursuit) describe(o *ObjectivePlan, s SQS) string {
 	text := fmt.Sprintf("the objective of %s asks for %s: the oldest message is %s old (±%s), %s messages are to be done and %s/s come, at %s/s for each pod, and a pod that is asked for now works in %s",
 		docShowDuration(int64(s.MaxMessageAge)), replicas(o.Replicas), seconds(o.Age.Seconds), seconds(o.Age.Uncertainty), short(p.work), short(o.Arrivals), short(o.Rate), seconds(p.lead))
 	if p.spare >= 1 && float64(o.Replicas)*p.rate < p.recent {

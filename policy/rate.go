@@ -53,7 +53,7 @@ func (f *Flow) learnRate(m FlowMinute, done float64) {
 // message is in flight counts beside it, for pods that work on as many at once as the
 // policy says, or as they were seen to where that is fewer. The larger wins: that a rate
 // is taken for too high shows soon, in work that waits.
-func (f Flow) perPod(now time.Time, s SQS) (rate float64, why string) {
+func (f *Flow) perPod(now time.Time, s SQS) (rate float64, why string) {
 	if s.SecondsPerMessage > 0 {
 		return float64(max(1, s.Concurrency)) / s.SecondsPerMessage, ""
 	}
@@ -87,7 +87,7 @@ func (f Flow) perPod(now time.Time, s SQS) (rate float64, why string) {
 
 // held is how many messages a busy pod has in flight: as many as it works on at
 // once, and those that it fetched to work on next. At least 1.
-func (f Flow) held(s SQS) float64 {
+func (f *Flow) held(s SQS) float64 {
 	if s.Concurrency > 0 {
 		return float64(s.Concurrency)
 	}
@@ -118,7 +118,7 @@ func (f *Flow) learnGroups(m FlowMinute, p *metrics.Minute, fifo bool, concurren
 
 // parallel is how many consumers a FIFO queue can employ, one more than it was seen
 // to; false where nothing says that there are fewer groups than consumers.
-func (f Flow) parallel(now time.Time, fifo bool) (int, bool) {
+func (f *Flow) parallel(now time.Time, fifo bool) (int, bool) {
 	if !fifo || f.GroupsShort.IsZero() || now.Sub(f.GroupsShort) > groupsWindow {
 		return 0, false
 	}
@@ -135,7 +135,7 @@ const (
 
 // startup is how long a pod takes from being created, or let through the gate,
 // until it is ready: longer than most of those that were watched.
-func (f Flow) startup() time.Duration {
+func (f *Flow) startup() time.Duration {
 	if len(f.Startups) == 0 {
 		return startupUnknown
 	}

@@ -23,7 +23,7 @@ const (
 )
 
 // troubles looks at every minute that CloudWatch has published and readings covered.
-func (f Flow) troubles(points metrics.Points) troubles {
+func (f *Flow) troubles(points metrics.Points) troubles {
 	var sent, received, deleted, done, grown float64
 	for i := 0; i+1 < len(f.Minutes); i++ {
 		m := f.Minutes[i]
