@@ -138,7 +138,10 @@ func TestLife(t *testing.T) {
 
 	// A crash: connections are refused by the kernel, and after a new start the
 	// overrides of the restart still hold.
-	if err := s.Kill(); err != nil {
+	if _, err := conn.Exec(deadline(t), "UPDATE kept SET n = 8"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Kill(); err != nil { // right after the commit, which outlives it
 		t.Fatal(err)
 	}
 	if _, err := conn.Exec(deadline(t), "SELECT 1"); err == nil {
@@ -161,8 +164,8 @@ func TestLife(t *testing.T) {
 	if got := ask(t, conn, "SHOW max_connections"); got != "10" {
 		t.Errorf("max_connections is %s after the crash, want 10", got)
 	}
-	if got := ask(t, conn, "SELECT n::text FROM kept"); got != "7" {
-		t.Errorf("the table holds %s, want 7", got)
+	if got := ask(t, conn, "SELECT n::text FROM kept"); got != "8" {
+		t.Errorf("the table holds %s, want 8", got)
 	}
 
 	// A hang: nothing answers, old sessions and new ones alike, until Resume.
