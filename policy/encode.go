@@ -50,13 +50,13 @@ func encode(target, status, toleranceMilli int) float64 {
 //
 // Source: KEDA pkg/scaling/executor/scale_jobs.go, GetEffectiveMaxScale.
 func encodeJobs(target, least int, jobs metrics.Jobs) float64 {
-	create := max(0, target-jobs.Running)
-	if create == 0 {
+	create := target - jobs.Running
+	if create <= 0 {
 		return 0
 	}
-	above := max(0, jobs.Running-max(0, least))
 	switch jobs.Strategy {
 	case metrics.JobsCustom:
+		above := max(0, jobs.Running-max(0, least))
 		return float64(create) + math.Min(math.Max(0, float64(jobs.Deduction)+math.Trunc(float64(above)*jobs.RunningShare)), maxReplicas)
 	case metrics.JobsAccurate, metrics.JobsEager:
 		return float64(create)

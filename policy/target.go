@@ -59,8 +59,8 @@ func (f *fleet) decide(asked []Step, failure string, all []*constraint, fleets [
 	p.Value, p.Active = f.answer(p)
 	if f.Mode == Observe {
 		p.Value, p.Active = float64(f.state.SpecReplicas), f.state.SpecReplicas > 0
-		if jobs := f.state.Jobs; jobs != nil {
-			p.Value, p.Active = encodeJobs(f.state.SpecReplicas, f.state.MinReplicas, *jobs), false
+		if f.state.Jobs != nil {
+			p.Value, p.Active = 0, false // those that are there stay by themselves
 		}
 		p.Steps = append(p.Steps, Step{Observing, p.Target, f.state.SpecReplicas, fmt.Sprintf("nothing is changed: the present %s are held", replicas(f.state.SpecReplicas))})
 	}

@@ -8,16 +8,10 @@ import (
 	"github.com/keda-headroom/headroom/policy"
 )
 
-// createsJobs reports whether w makes KEDA create Jobs. That is an order, which KEDA
-// follows each time that it hears it, where a number of replicas stays the same
-// however often it is said.
-func createsJobs(state *State, w *policy.WorkloadPlan) bool {
-	p, _ := state.Policy(w.ID)
-	return p.ScaledJob != "" && w.Active && w.Value > 0
-}
-
-// jobOrders remember when KEDA was last told to create Jobs of a workload, so that
-// the next order is given by a plan of Jobs that had settled by then.
+// jobOrders remember when KEDA was last told to create Jobs of a workload: an order,
+// which it follows each time that it hears it, where a number of replicas stays the
+// same however often it is said. The next one is given by a plan of Jobs that had
+// settled by then.
 type jobOrders struct {
 	mu    sync.Mutex
 	given map[metrics.ID]time.Time
@@ -28,7 +22,7 @@ type jobOrders struct {
 func (o *jobOrders) give(workload metrics.ID, planned, now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if last, ok := o.given[workload]; ok && planned.Sub(last) < policy.JobsSettle {
+	if planned.Sub(o.given[workload]) < policy.JobsSettle {
 		return false
 	}
 	if o.given == nil {

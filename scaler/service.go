@@ -92,18 +92,19 @@ func (s *Service) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb
 func (s *Service) GetMetrics(_ context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
 	ref := request.GetScaledObjectRef()
 	state := s.state()
-	w, metric, err := s.asked(state, ref)
+	asked, err := s.asked(state, ref)
 	if err != nil {
 		return nil, err
 	}
+	w := asked.plan
 	if w.Failure != "" {
 		return nil, status.Error(codes.Unavailable, w.Failure)
 	}
 	value := w.Value
 	switch {
-	case metric == trigger.Ceiling:
+	case asked.metric == trigger.Ceiling:
 		value = ceiling(w)
-	case createsJobs(state, w) && !s.jobs.give(w.ID, state.At, s.now()):
+	case asked.createsJobs() && !s.jobs.give(w.ID, state.At, s.now()):
 		value = 0
 	}
 	whole, exact, err := encode(value)
@@ -139,42 +140,52 @@ func ceiling(w *policy.WorkloadPlan) float64 {
 	return float64(w.Ceiling)
 }
 
+// question is what a trigger asks for: a number of a plan.
+type question struct {
+	plan      *policy.WorkloadPlan
+	metric    trigger.Metric
+	scaledJob bool // the plan is of a ScaledJob
+}
+
+// createsJobs reports whether the plan makes KEDA create Jobs.
+func (q question) createsJobs() bool { return q.scaledJob && q.plan.Active && q.plan.Value > 0 }
+
 // workload returns the plan that ref asks for, or an error for KEDA that says
 // what to fix.
 func (s *Service) workload(state *State, ref *pb.ScaledObjectRef) (*policy.WorkloadPlan, error) {
-	w, _, err := s.asked(state, ref)
-	return w, err
+	asked, err := s.asked(state, ref)
+	return asked.plan, err
 }
 
 // asked returns the same, and which number of it ref asks for.
-func (s *Service) asked(state *State, ref *pb.ScaledObjectRef) (*policy.WorkloadPlan, trigger.Metric, error) {
+func (s *Service) asked(state *State, ref *pb.ScaledObjectRef) (question, error) {
 	asked, err := parseRef(ref)
 	if err != nil {
-		return nil, "", status.Error(codes.InvalidArgument, err.Error())
+		return question{}, status.Error(codes.InvalidArgument, err.Error())
 	}
 	if why := s.standby(); why != "" {
-		return nil, "", status.Error(codes.Unavailable, why)
+		return question{}, status.Error(codes.Unavailable, why)
 	}
 	id := asked.Workload
 	if !state.Planned() {
-		return nil, "", status.Error(codes.Unavailable,
+		return question{}, status.Error(codes.Unavailable,
 			"no plan yet: Headroom has just started, or no policy of it was valid so far (its log and headroom_policy_valid say which)")
 	}
 	w, ok := state.Workload(id)
 	if !ok {
-		return nil, "", status.Error(codes.NotFound, unknownWorkload(state, id))
+		return question{}, status.Error(codes.NotFound, unknownWorkload(state, id))
 	}
 	p, _ := state.Policy(id)
 	if kind, field, name := scaledBy(p); name != "" && ref.GetName() != "" && name != ref.GetName() {
-		return nil, "", status.Errorf(codes.InvalidArgument,
+		return question{}, status.Errorf(codes.InvalidArgument,
 			"workload %s is governed for %s %q, and %q asks for it: two of them would each scale to the whole target; correct %s in the policy or workload in the trigger's metadata",
 			id, kind, name, ref.GetName(), field)
 	}
 	if age := s.now().Sub(state.At); age > s.maxPlanAge {
-		return nil, "", status.Errorf(codes.Unavailable,
+		return question{}, status.Errorf(codes.Unavailable,
 			"the last plan is %s old, %s is allowed: Headroom was stopped or gets no CPU", age.Round(time.Second), s.maxPlanAge)
 	}
-	return w, asked.Metric, nil
+	return question{plan: w, metric: asked.Metric, scaledJob: p.ScaledJob != ""}, nil
 }
 
 // scaledBy returns what a workload is scaled by, as far as its policy says so, and

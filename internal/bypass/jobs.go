@@ -10,10 +10,13 @@ import (
 // jobs looks at what makes more pods of a ScaledJob than the target says.
 func (f *finder) jobs() {
 	spec := f.ScaledJob.Spec
-	if share, err := strconv.ParseFloat(spec.ScalingStrategy.CustomScalingRunningJobPercentage, 64); spec.ScalingStrategy.Strategy == "custom" && err == nil && !(share >= 0 && share <= 1) {
-		f.warns(JobStrategy, "spec.scalingStrategy.customScalingRunningJobPercentage",
-			fmt.Sprintf("KEDA takes off %v for each Job that runs when it creates more, a moment after Headroom counted them: a Job that ends in between makes room for others than the one", share),
-			"set a number from 0 to 1, or strategy to default")
+	if spec.ScalingStrategy.Strategy == "custom" {
+		share, err := strconv.ParseFloat(spec.ScalingStrategy.CustomScalingRunningJobPercentage, 64)
+		if err == nil && !(share >= 0 && share <= 1) { // KEDA takes default where it can't read it
+			f.warns(JobStrategy, "spec.scalingStrategy.customScalingRunningJobPercentage",
+				fmt.Sprintf("KEDA takes off %v for each Job that runs when it creates more, a moment after Headroom counted them: a Job that ends in between makes room for others than the one", share),
+				"set a number from 0 to 1, or strategy to default")
+		}
 	}
 	for i, t := range spec.Triggers {
 		if Asks(t) && t.Type == "external-push" {

@@ -19,8 +19,8 @@ const archiveTimeout = 5 * time.Minute
 //
 //	GET /v1/recording[?from=RFC3339][&to=RFC3339]
 //
-// with a tar archive of the recording's files that have records of that time. 400 is a time that can't be read, 404 a time of which nothing is
-// recorded.
+// with a tar archive of the recording's files that have records of that time. 400 is a
+// time that can't be read, 404 a time of which nothing is recorded.
 func NewHandler(r *Recorder) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		refuse := func(status int, err error) {

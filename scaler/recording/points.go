@@ -1,7 +1,6 @@
 package recording
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -40,27 +39,20 @@ func openedPoints(r metrics.Reading[metrics.Points]) reading[published] {
 
 // closedPoints leaves out what is no minute.
 func closedPoints(in reading[published]) metrics.Reading[metrics.Points] {
-	type minute struct {
-		start int64
-		text  string
-	}
-	starts := make([]minute, 0, len(in.Value))
-	for text := range in.Value {
-		if start, err := strconv.ParseInt(text, base, 64); err == nil {
-			starts = append(starts, minute{start, text})
-		}
-	}
-	slices.SortFunc(starts, func(a, b minute) int { return cmp.Compare(a.start, b.start) })
 	var minutes []metrics.Minute
 	if len(in.Value) > 0 {
-		minutes = make([]metrics.Minute, 0, len(starts))
+		minutes = make([]metrics.Minute, 0, len(in.Value))
 	}
-	for _, s := range starts {
-		v := in.Value[s.text]
+	for text, v := range in.Value {
+		start, err := strconv.ParseInt(text, base, 64)
+		if err != nil {
+			continue
+		}
 		minutes = append(minutes, metrics.Minute{
-			Start: time.Unix(0, s.start).UTC(), Sent: v.Sent, Received: v.Received, Deleted: v.Deleted, OldestAge: v.OldestAge, Groups: v.Groups,
+			Start: time.Unix(0, start).UTC(), Sent: v.Sent, Received: v.Received, Deleted: v.Deleted, OldestAge: v.OldestAge, Groups: v.Groups,
 		})
 	}
+	slices.SortFunc(minutes, func(a, b metrics.Minute) int { return a.Start.Compare(b.Start) })
 	return closed(reading[metrics.Points]{Known: in.Known, Value: metrics.Points{Minutes: minutes}, Began: in.Began, Problem: in.Problem})
 }
 
